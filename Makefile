@@ -1,0 +1,59 @@
+# Two commands set everything up: `make demo` and `make test`. They need Python 3.11 or newer and nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint test-lowest bench clean
+
+help:
+	@echo "make demo         write the month's TER reports of a synthetic network"
+	@echo "make test         style, types, layers and tests"
+	@echo "make test-lowest  the tests on the lowest versions of the libraries that are allowed"
+	@echo "make bench        the benchmarks"
+	@echo "make clean        remove the environments and what the demo wrote"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "ter needs Python 3.11 or newer; set PYTHON=/path/to/one."; exit 1; }
+	@echo "Making an environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo "Installing ter and the libraries it stands on"
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	@echo "Installing ter with what its tests need"
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+demo: $(VENV)/.installed
+	@$(BIN)/ter demo
+
+lint: $(VENV)/.installed-dev
+	@echo "Style (ruff), types (mypy), layers (import-linter)"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: lint
+	@echo "Tests (pytest)"
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
+
+# The lower bounds of pyproject.toml, as exact versions.
+test-lowest: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.lowest > $(VENV)/lowest.txt
+	@$(PYTHON) -m venv $(VENV)-lowest
+	@$(VENV)-lowest/bin/python -m pip install --quiet --editable '.[dev]' --constraint $(VENV)/lowest.txt
+	@$(VENV)-lowest/bin/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest benchmarks -q --benchmark-only --benchmark-columns=median,iqr,rounds
+
+clean:
+	rm -rf $(VENV) $(VENV)-lowest reports models .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,5 @@
+"""``python -m ter``: the command line."""
+
+from ter.cli import main
+
+main()

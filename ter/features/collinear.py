@@ -1,0 +1,53 @@
+"""Columns that carry nothing of their own: constant ones, and exact combinations of those before them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+#: A column is an exact combination of earlier ones when less than this share of its length is left beside
+#: them. The tolerance of R's ``lm``.
+TOLERANCE = 1e-7
+
+
+def redundant(X: FloatArray, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Find the columns to drop, going from left to right, so that of two equal columns the first stays.
+
+    Parameters
+    ----------
+    X : ndarray, shape (N, P)
+        The intercept first; continuous columns centred and scaled, so that the tolerance means the same for
+        each.
+    names : tuple of str, length P
+
+    Returns
+    -------
+    tuple of (str, str)
+        The name of each redundant column, and why it is one.
+    """
+    constant = np.ptp(X, axis=0) == 0
+    constant[0] = False
+    found = {int(j): "the same in every modelled row" for j in np.flatnonzero(constant)}
+    candidates = np.flatnonzero(~constant)
+    # The triangle keeps all lengths and angles of the columns, in P rows instead of N.
+    R: FloatArray = np.asarray(np.linalg.qr(X[:, candidates], mode="r"))
+    kept: list[int] = []
+    for k, j in enumerate(candidates):
+        rest, weights = _project(R[:, k], R[:, kept])
+        if np.linalg.norm(rest) > TOLERANCE * np.linalg.norm(R[:, k]):
+            kept.append(k)
+        else:
+            # A weight at rounding error is no part of the combination.
+            parts = [names[candidates[i]] for i, w in zip(kept, weights, strict=True) if abs(w) > 1e-6]
+            found[int(j)] = f"an exact combination of {', '.join(parts)}"
+    return tuple((names[j], found[j]) for j in sorted(found))
+
+
+def _project(y: FloatArray, basis: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Take from y what the columns of a basis explain: what is left, and the weights of the columns."""
+    if basis.shape[1] == 0:
+        return y, np.empty(0)
+    weights: FloatArray = np.linalg.lstsq(basis, y, rcond=None)[0].astype(np.float64)
+    return y - basis @ weights, weights

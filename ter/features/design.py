@@ -1,0 +1,164 @@
+"""From a table to the arrays that a model takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ter.errors import DataError, OptionError
+from ter.features.case_mix import CaseMix, LearnedCaseMix
+from ter.features.columns import require, texts
+from ter.features.rows import modelled_rows
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """A grouping factor: which level each modelled row belongs to.
+
+    Attributes
+    ----------
+    name : str
+        The factor's word in results: ``"therapist"`` or ``"service"``.
+    column : str
+        The column it was read from.
+    levels : tuple of str
+        Every level in the table, sorted, with or without modelled rows.
+    index : ndarray of int64, shape (N,)
+        The level of each modelled row.
+    """
+
+    name: str
+    column: str
+    levels: tuple[str, ...]
+    index: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """What a model is fitted to: arrays only, one row per modelled row of the table.
+
+    Attributes
+    ----------
+    X : ndarray of float64, shape (N, P)
+        Model columns, the intercept first. Continuous columns are standardised, dummies are 0/1.
+    columns : tuple of str
+        Their names: ``"intercept"``, ``"age"``, ``"urban[Y]"``.
+    centre, scale : ndarray of float64, shape (P,)
+        ``X = (column - centre) / scale``; 0 and 1 for the intercept and for dummies.
+    successes, trials : ndarray of float64, shape (N,)
+        Recovered and treated patients a row; ``trials`` is 1 where a row is a patient.
+    therapist : Grouping
+    service : Grouping or None
+    rows : ndarray of int64, shape (N,)
+        Positions of the modelled rows in the table.
+    n_rows : int
+        Rows of the table.
+    left_out : tuple of (str, int)
+        Why rows were left out, and how many for each reason.
+    """
+
+    X: FloatArray
+    columns: tuple[str, ...]
+    centre: FloatArray
+    scale: FloatArray
+    successes: FloatArray
+    trials: FloatArray
+    therapist: Grouping
+    service: Grouping | None
+    rows: IntArray
+    n_rows: int
+    left_out: tuple[tuple[str, int], ...]
+
+
+def build_design(
+    df: pd.DataFrame,
+    *,
+    case_mix: LearnedCaseMix | None,
+    outcome: str,
+    trials: str | None = None,
+    therapist: str,
+    service: str | None = None,
+) -> Design:
+    """Turn a table into the arrays that a model is fitted to.
+
+    Parameters
+    ----------
+    df : DataFrame
+    case_mix : LearnedCaseMix or None
+        Learned on the modelled rows (`ter.features.modelled_rows`); None for the intercept alone.
+    outcome : str
+        A column of 0/1, or with `trials` a column of counts.
+    trials : str, optional
+        A column of counts: the patients that a row stands for.
+    therapist : str
+        The column of therapists' ids, or of whatever units stand in their place.
+    service : str, optional
+        The column of services' ids.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    OptionError
+        If one column is asked to play two roles.
+    DataError
+        If a column is absent, an id is missing, no row can be modelled, there is a single therapist, or fewer
+        than two therapists have modelled patients; see also `modelled_rows`.
+    """
+    _check_roles(case_mix, {"outcome": outcome, "trials": trials, "therapist": therapist, "service": service})
+    chosen = modelled_rows(df, outcome=outcome, trials=trials)
+    therapists = _group(df, "therapist", therapist, chosen.rows)
+    if len(np.unique(therapists.index)) < 2:
+        raise DataError(
+            f'One of the {len(therapists.levels)} therapists in the column "{therapist}" has patients in the '
+            "model: there is nobody to compare with."
+        )
+    services = None if service is None else _group(df, "service", service, chosen.rows)
+    learned = CaseMix(()).learn(df) if case_mix is None else case_mix
+    return Design(
+        X=learned.encode(df.iloc[chosen.rows]).X,
+        columns=learned.columns,
+        centre=learned.centre,
+        scale=learned.scale,
+        successes=chosen.successes,
+        trials=chosen.trials,
+        therapist=therapists,
+        service=services,
+        rows=chosen.rows,
+        n_rows=len(df),
+        left_out=chosen.left_out,
+    )
+
+
+def _check_roles(case_mix: LearnedCaseMix | None, roles: dict[str, str | None]) -> None:
+    """Refuse a column that plays two roles."""
+    seen = {} if case_mix is None else dict.fromkeys(case_mix.reads, "case mix")
+    for role, column in roles.items():
+        if column is None:
+            continue
+        if column in seen:
+            raise OptionError(
+                f'The column "{column}" is both the {seen[column]} and the {role}: it can be only one.'
+            )
+        seen[column] = role
+
+
+def _group(df: pd.DataFrame, name: str, column: str, rows: IntArray) -> Grouping:
+    """Read a grouping factor: levels from all rows, the index of the modelled ones."""
+    require(df, (column,), f"the {name}")
+    codes, levels = texts(df[column])
+    missing = np.flatnonzero(codes < 0)
+    if missing.size:
+        shown = ", ".join(str(row) for row in missing[:3])
+        raise DataError(
+            f'The column "{column}" is empty in {missing.size} rows (first: {shown}): give each a {name}.'
+        )
+    return Grouping(name, column, levels, codes[rows])

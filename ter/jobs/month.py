@@ -1,0 +1,82 @@
+"""The month's job: from tables to the published report."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pandas as pd
+
+from ter.features import CaseMix
+from ter.jobs.progress import SILENT, Progress
+from ter.jobs.tables import read_tables
+from ter.models import fit
+from ter.ratings import Ratings, rate
+from ter.reports.monthly import write_report
+from ter.schema import COLUMNS
+from ter.settings import MonthSettings, read_case_mix
+from ter.sources import as_known_at, episodes_from_sessions, month_end, sessions_known_at
+
+
+def run_month(settings: MonthSettings, progress: Progress = SILENT) -> tuple[Path, Ratings]:
+    """Write the report of a month from what was known at its end.
+
+    Parameters
+    ----------
+    settings : MonthSettings
+    progress : Progress
+
+    Returns
+    -------
+    report : Path
+        The directory of the month.
+    ratings : Ratings
+        What it shows, gated.
+
+    Raises
+    ------
+    OptionError, DataError, FitError, AlreadyPublishedError
+        As from the functions that this calls. Nothing is written then.
+    """
+    case_mix = CaseMix.default() if settings.case_mix is None else read_case_mix(settings.case_mix)
+    end = month_end(settings.month)
+    progress.step(f"Reading {settings.episodes}")
+    table = _known(settings, case_mix, end)
+    progress.step(f"Fitting the model to {len(table):,} episodes known on {end}")
+    fitted = fit(table, case_mix=case_mix, seed=settings.seed)
+    progress.step("Rating")
+    ratings = rate(
+        fitted,
+        completed=settings.completed,
+        minimum=settings.minimum,
+        interval=settings.interval,
+        support=settings.support,
+    )
+    progress.step(f"Writing the pages of {len(fitted.units.ids):,} therapists")
+    report = write_report(
+        fitted,
+        ratings,
+        settings.month,
+        settings.out,
+        models=settings.models,
+        overwrite=settings.overwrite,
+        progress=progress.count,
+    )
+    return report, ratings
+
+
+def _known(settings: MonthSettings, case_mix: CaseMix, end: dt.date) -> pd.DataFrame:
+    """Episodes as known at the month's end.
+
+    Of the columns that `ter` does not know, only those of the case mix stay: others, such as the day of the
+    export, may change from one extract to the next, and with them the fingerprint of the month.
+    """
+    episodes, sessions = read_tables(
+        settings.episodes, settings.sessions, missing_outcome=settings.missing_outcome
+    )
+    if sessions is not None:
+        episodes = episodes_from_sessions(
+            episodes, sessions_known_at(sessions, end), missing_outcome=settings.missing_outcome
+        )
+    kept = [column for column in episodes.columns if column in COLUMNS or column in case_mix.reads]
+    return as_known_at(episodes[kept], end)

@@ -1,0 +1,16 @@
+"""The one home of the jit flags."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+#: For kernels whose bits are promised: counter-based random numbers, sorting, bookkeeping.
+JIT: Final[dict[str, Any]] = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+#: For floating-point loops over patients. Sums may be reordered when the code is compiled, so that they
+#: vectorise; the compiled order is fixed, so that results repeat. NaN and infinity keep their meaning.
+FAST: Final[dict[str, Any]] = {**JIT, "fastmath": {"contract", "reassoc", "arcp", "nsz"}}
+
+#: For functions that pass many arrays on and allocate nothing: numba would count references to each array at every call, which costs ten
+#: times what they compute. The option is private to numba; without it results are the same.
+BARE: Final[dict[str, Any]] = {**JIT, "_nrt": False}

@@ -1,0 +1,208 @@
+"""Courses of treatment, and the scores along them, from the tables of a scenario.
+
+Pure functions, as in `patients`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from ter.kernels._jit import BARE
+from ter.kernels.alias import draw
+from ter.kernels.patients import (
+    DRAW_CANCELLED,
+    DRAW_COMPLETION,
+    DRAW_DNA,
+    DRAW_FORTNIGHTLY,
+    DRAW_LAST_ANXIETY,
+    DRAW_LAST_GAD7,
+    DRAW_LAST_PHQ9,
+    DRAW_MISSING_LAST,
+    DRAW_RESPONSE,
+    DRAW_SESSIONS,
+    DRAW_SIDE_GAD7,
+    DRAW_SIDES,
+    DRAW_START,
+    GAD7,
+    PHQ9,
+    Caseloads,
+    Key,
+    Patient,
+    Tables,
+    Truth,
+    at_caseness,
+    chance,
+    logistic,
+    word,
+)
+from ter.kernels.rng import below, bits, uniform
+
+#: Status of an appointment.
+ATTENDED, DNA, CANCELLED = range(3)
+
+# Sides of the threshold, in the rows of the tables of last scores.
+_RECOVERED, _STILL_BELOW, _ABOVE = range(3)
+DRAWS_OF_APPOINTMENTS = 1024  # counters kept for a patient's appointments, of eight words each
+
+
+#: PHQ-9, GAD-7 and the specific measure, -1 where there is none.
+Scores = tuple[int, int, int]
+
+
+class Course(NamedTuple):
+    """A course of treatment, from its first appointment to its last, be that after the last day."""
+
+    start: int
+    interval: int
+    sessions: int
+    dna: int
+    cancelled: int
+    end: int
+
+
+@njit(**BARE)
+def draw_course(key: Key, i: int, j: int, p: Patient, c: Caseloads, t: Tables, truth: Truth) -> Course:
+    """Draw the course of treatment. Appointments are on working days, every week or every second week."""
+    eta = truth.completion + c.completion[j] + truth.completion_by_age * (p.age - 40) / 10.0
+    eta += truth.completion_by_imd * (p.decile - 5) + truth.completion_by_phq9 * (p.phq9 - 14)
+    dna = draw(t.dna, 0, word(key, i, DRAW_DNA))
+    cancelled = draw(t.cancelled, 0, word(key, i, DRAW_CANCELLED))
+    sessions = 1
+    if chance(key, i, DRAW_COMPLETION) < logistic(eta):
+        sessions = draw(t.sessions, 0, word(key, i, DRAW_SESSIONS))
+    start = c.first_day[j] + below(word(key, i, DRAW_START), truth.last_start - c.first_day[j] + 1)
+    weekday = (start + 3) % 7  # day 0 was a Thursday; Monday is 0
+    if weekday > 4 and start - weekday + 4 >= c.first_day[j]:
+        start += 4 - weekday  # back to Friday, unless the therapist was not there yet
+    interval = 14 if chance(key, i, DRAW_FORTNIGHTLY) < truth.fortnightly else 7
+    return Course(
+        start, interval, sessions, dna, cancelled, start + interval * (sessions + dna + cancelled - 1)
+    )
+
+
+@njit(**BARE)
+def last_scores(key: Key, i: int, p: Patient, recovered: bool, t: Tables) -> Scores:
+    """Draw the scores at the end of the course, given the outcome.
+
+    Recovered: the measures that decide are below their thresholds. Not recovered, but at caseness: at least
+    one of them is not. Never at caseness: no outcome binds them. The GAD-7 of a patient with a specific
+    measure follows the outcome, but does not decide.
+
+    Returns
+    -------
+    phq9, gad7, anxiety : int
+        `anxiety` is -1 where there is no specific measure.
+    """
+    n_responses, n_measures, width = t.above.shape
+    response = below(word(key, i, DRAW_RESPONSE), n_responses)
+    deciding = p.measure if p.measure >= 0 else GAD7
+    first = p.anxiety if p.measure >= 0 else p.gad7
+    side_phq9 = side_anxiety = side_gad7 = _RECOVERED
+    if not recovered:
+        a = t.above[response, PHQ9, p.phq9]
+        b = t.above[response, deciding, first]
+        neither = (1.0 - a) * (1.0 - b)
+        u = chance(key, i, DRAW_SIDES)
+        if at_caseness(p, t):
+            u = neither + u * (1.0 - neither)
+        side_phq9 = side_anxiety = _ABOVE
+        if u < neither:
+            side_phq9 = side_anxiety = _STILL_BELOW
+        elif u < neither + (1.0 - a) * b:
+            side_phq9 = _STILL_BELOW
+        elif u < neither + (1.0 - a) * b + a * (1.0 - b):
+            side_anxiety = _STILL_BELOW
+        side_gad7 = (
+            _ABOVE if chance(key, i, DRAW_SIDE_GAD7) < t.above[response, GAD7, p.gad7] else _STILL_BELOW
+        )
+    row = response * n_measures * width
+    block = n_responses * n_measures * width
+    phq9 = draw(t.last, side_phq9 * block + row + PHQ9 * width + p.phq9, word(key, i, DRAW_LAST_PHQ9))
+    last = draw(
+        t.last, side_anxiety * block + row + deciding * width + first, word(key, i, DRAW_LAST_ANXIETY)
+    )
+    if p.measure < 0:
+        return phq9, last, -1
+    gad7 = draw(t.last, side_gad7 * block + row + GAD7 * width + p.gad7, word(key, i, DRAW_LAST_GAD7))
+    return phq9, gad7, last
+
+
+@njit(**BARE)
+def measured_once(key: Key, i: int, p: Patient, recovered: bool, truth: Truth) -> bool:
+    """Say whether scores are taken at the first session only.
+
+    That counts as not recovered, so it happens to nobody who recovered. Nor does it to patients with a
+    specific measure: without its last score GAD-7 would decide who was at caseness.
+    """
+    return not recovered and p.measure < 0 and chance(key, i, DRAW_MISSING_LAST) < truth.missing_last
+
+
+@njit(**BARE)
+def score_at(
+    first: int, last: int, session: int, sessions: int, lowest: int, highest: int, noise: float
+) -> int:
+    """Give the score at an attended session (0: the first).
+
+    It starts and ends where the episode says. Between, it falls faster early than late, with a noise of a
+    tenth of the range either way.
+    """
+    if session == 0:
+        return first
+    if session == sessions - 1:
+        return last
+    done = session / (sessions - 1)
+    score = first + (last - first) * done * (2.0 - done) + (noise - 0.5) * 0.2 * (highest - lowest)
+    return min(max(round(score), lowest), highest)
+
+
+@njit(**BARE)
+def appointments_seen(course: Course, last_day: int) -> int:
+    """Count the appointments of a course up to the last day."""
+    every = course.sessions + course.dna + course.cancelled
+    return min(every, (last_day - course.start) // course.interval + 1)
+
+
+@njit(**BARE)
+def appointment_word(key: Key, i: int, appointment: int, purpose: int) -> np.uint64:
+    """Draw 64 random bits for an appointment (key of `STREAM_APPOINTMENT`).
+
+    Purposes: 0 its status; 1, 2 and 3 the noise of PHQ-9, GAD-7 and the specific measure.
+    """
+    return bits(key.start, key.step, np.uint64(i * DRAWS_OF_APPOINTMENTS + appointment * 8 + purpose))
+
+
+@njit(**BARE)
+def next_status(key: Key, i: int, a: int, course: Course, dna: int, cancelled: int) -> int:
+    """Give the status of appointment `a` (key of `STREAM_APPOINTMENT`).
+
+    `dna` and `cancelled` are how many of these are still to come, from this appointment on. The first appointment is attended, and so is the last of a completed course. The others come in any order
+    alike: each is one of those still to come.
+    """
+    last = course.sessions + course.dna + course.cancelled - 1
+    if a == 0 or (a == last and course.sessions > 1):
+        return ATTENDED
+    to_come = last - a + 1 if course.sessions == 1 else last - a
+    k = below(appointment_word(key, i, a, 0), to_come)
+    if k < dna:
+        return DNA
+    return CANCELLED if k < dna + cancelled else ATTENDED
+
+
+@njit(**BARE)
+def scores_at(
+    key: Key, i: int, appointment: int, p: Patient, at_end: Scores, session: int, sessions: int, t: Tables
+) -> Scores:
+    """Give the scores at an attended session (0: the first; key of `STREAM_APPOINTMENT`)."""
+    noise_phq9 = uniform(appointment_word(key, i, appointment, 1))
+    noise_gad7 = uniform(appointment_word(key, i, appointment, 2))
+    noise_anxiety = uniform(appointment_word(key, i, appointment, 3))
+    phq9, gad7, anxiety = at_end
+    phq9 = score_at(p.phq9, phq9, session, sessions, t.lowest[PHQ9], t.highest[PHQ9], noise_phq9)
+    gad7 = score_at(p.gad7, gad7, session, sessions, t.lowest[GAD7], t.highest[GAD7], noise_gad7)
+    if p.measure >= 0:
+        low, high = t.lowest[p.measure], t.highest[p.measure]
+        anxiety = score_at(p.anxiety, anxiety, session, sessions, low, high, noise_anxiety)
+    return phq9, gad7, anxiety

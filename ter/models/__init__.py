@@ -1,0 +1,7 @@
+"""From a design to a fit: the engines, and the one result that they share."""
+
+from ter.models.fit import fit
+from ter.models.result import Fit
+from ter.models.store import load_fit
+
+__all__ = ["Fit", "fit", "load_fit"]

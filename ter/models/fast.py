@@ -1,0 +1,109 @@
+"""Engine "fast": the posterior.
+
+Quadrature over each therapist, Laplace's method over (beta, v), a grid over the SDs, and importance weights
+that correct what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ter.features.design import FloatArray
+from ter.models.grid import ConditionalPosterior, explore, log_prior_sd
+from ter.models.layout import Layout
+from ter.models.marginal import conditionals, marginalise, normalise
+from ter.models.newton import Evaluation, maximise
+from ter.models.posterior import Posterior
+from ter.models.proposal import draw
+from ter.models.quadrature import QuadratureLikelihood
+
+
+@dataclass(frozen=True, eq=False)
+class FastResult:
+    """What the engine found.
+
+    Attributes
+    ----------
+    posterior : Posterior
+    row_expected : ndarray, shape (N,)
+        Posterior mean of each sorted row's expected rate.
+    effective_draws : float
+        Effective sample size of the importance weights.
+    grid_points : int
+    gradient_norm : float
+        Largest root of the Newton decrement over the grid: how far, in posterior SDs, a mode of b may still
+        be off.
+    log_likelihood : float
+        Marginal, at the posterior means of beta and of the SDs, without binomial constants.
+    converged : bool
+        Whether every mode of b was found and the grid holds the posterior of the SDs.
+    """
+
+    posterior: Posterior
+    row_expected: FloatArray
+    effective_draws: float
+    grid_points: int
+    gradient_norm: float
+    log_likelihood: float
+    converged: bool
+
+
+def log_posterior(
+    conditional: ConditionalPosterior, log_likelihood: FloatArray, sd: FloatArray, b: FloatArray
+) -> FloatArray:
+    """Log of likelihood times priors at each draw, up to a constant: shape (D,)."""
+    prior_b = np.array([conditional.log_prior(b_d, sd_d) for b_d, sd_d in zip(b, sd, strict=True)])
+    return np.asarray(log_likelihood + prior_b + log_prior_sd(sd))
+
+
+def fit_fast(layout: Layout, nodes: int, seed: int) -> FastResult:
+    """Fit the model of a layout.
+
+    Parameters
+    ----------
+    layout : Layout
+        The inner factor is the therapist.
+    nodes : int
+        Quadrature nodes for each therapist.
+    seed : int
+        Of the Sobol scrambling and of the joint draws.
+    """
+    likelihood = QuadratureLikelihood(layout, nodes)
+    conditional = ConditionalPosterior(likelihood)
+    grid = explore(conditional, np.zeros(likelihood.n_b))
+    draws = draw(grid, seed)
+    given = conditionals(likelihood, draws)
+    weights = normalise(
+        log_posterior(conditional, given.log_likelihood, draws.sd, draws.b) - draws.log_density
+    )
+    posterior, row_expected = marginalise(likelihood, draws, given, weights, seed)
+    return FastResult(
+        posterior=posterior,
+        row_expected=row_expected,
+        effective_draws=float(1.0 / (weights**2).sum()),
+        grid_points=grid.log_density.size,
+        gradient_norm=grid.gradient_norm,
+        log_likelihood=marginal_log_likelihood(conditional, weights @ posterior.beta, weights @ posterior.sd),
+        converged=grid.converged,
+    )
+
+
+def marginal_log_likelihood(conditional: ConditionalPosterior, beta: FloatArray, sd: FloatArray) -> float:
+    """Log-likelihood of (beta, SDs): therapists integrated by quadrature, services by Laplace's method."""
+    likelihood = conditional.likelihood
+    P, S = likelihood.n_beta, likelihood.layout.n_outer
+    if not S:
+        return likelihood.value(beta, sd[0])
+    tau = 1.0 / sd[1] ** 2
+
+    def joint(v: FloatArray) -> float:
+        return likelihood.value(np.concatenate([beta, v]), sd[0]) + 0.5 * float(S * np.log(tau) - tau * v @ v)
+
+    def evaluate(v: FloatArray) -> Evaluation:
+        _, gradient, information = likelihood.evaluate(np.concatenate([beta, v]), sd[0])
+        return joint(v), gradient[P:-1] - tau * v, information[P:-1, P:-1] + tau * np.eye(S)
+
+    found = maximise(evaluate, joint, np.zeros(S))
+    return found.value - 0.5 * float(np.linalg.slogdet(found.information)[1])

@@ -1,0 +1,202 @@
+"""`ter.fit`: from a table to a fitted model."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from scipy.special import gammaln
+from threadpoolctl import threadpool_limits
+
+from ter.errors import DataError, OptionError
+from ter.features import CaseMix, Design, LearnedCaseMix, build_design, modelled_rows
+from ter.measures import DENOMINATORS, add_outcomes
+from ter.models.records import FitSettings, Record, library_versions
+from ter.models.result import Columns, Fit, Services
+from ter.models.solve import Solution, solve
+from ter.models.summaries import summarise_case_mix, summarise_deciles, summarise_months, summarise_units
+from ter.options import ENGINES, Engine
+from ter.sources import fingerprint
+
+MAX_NODES: Final = 200
+#: The fewest nodes of engine "fast".
+MIN_NODES: Final = 7
+#: Linear predictors beyond this say that a covariate splits the outcomes exactly.
+SEPARATED: Final = 25.0
+#: Share of the draws that must be effective: below the first the fit warns, below the second it has not
+#: converged.
+EFFECTIVE_WARN, EFFECTIVE_FAIL = 0.5, 0.1
+
+
+def fit(
+    table: pd.DataFrame,
+    *,
+    case_mix: CaseMix | LearnedCaseMix | None = CaseMix.default(),  # noqa: B008 - frozen
+    outcome: str = "recovered",
+    trials: str | None = None,
+    completed: str | None = None,
+    therapist: str = "therapist_id",
+    service: str | None = "service_id",
+    severity_slope: str | None = None,
+    engine: Engine = "fast",
+    nodes: int = 11,
+    seed: int = 1,
+) -> Fit:
+    """Fit the case-mix-adjusted multilevel model of recovery.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Episodes, a row each; or any table of units, a row being a patient or, with `trials`, a group of
+        patients.
+    case_mix : CaseMix, LearnedCaseMix or None
+        What to adjust for; None for nothing. A learned one is used as it is.
+    outcome : str
+        A column of 0/1 (false/true), or, with `trials`, of counts.
+    trials : str, optional
+        A column of counts: how many patients a row stands for.
+    completed : str, optional
+        The column of completed treatments, true/false or counts, which the gate looks at. By default
+        ``completed`` where the table has it; else every modelled patient counts.
+    therapist : str
+        The column of therapists' ids, or of whatever units stand in their place.
+    service : str or None
+        The column of services' ids; None for no service effect. With a single service the effect is left out,
+        and the record says so.
+    severity_slope : None
+        Reserved for therapist effects that grow with severity.
+    engine : {"fast", "ml"}
+        ``"fast"``: the posterior, by quadrature over each therapist. ``"ml"``: maximum likelihood.
+    nodes : int
+        Quadrature nodes for each therapist. With engine "ml" 1 is the Laplace approximation.
+    seed : int
+        Of the draws of engine "fast".
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    OptionError
+        If an argument is not one that this takes.
+    DataError
+        If the table cannot carry the model: a column is absent or of the wrong kind, all outcomes are equal,
+        there is a single therapist.
+
+    Notes
+    -----
+    The model: y ~ Binomial(n, p), logit p = x'beta + v_service + u_therapist, u ~ N(0, sigma_u^2), v ~ N(0,
+    sigma_v^2); with engine "fast" the priors are beta ~ N(0, 2.5^2) on standardised columns (dummies 0/1) and
+    half-normal(1) on each sigma.
+    """
+    _check_options(severity_slope, engine, nodes, seed)
+    if outcome in DENOMINATORS and outcome not in table and trials is None:
+        table = add_outcomes(table)
+    if completed is None and "completed" in table:
+        completed = "completed"
+    service_effect = "not asked for"
+    effect_column = service
+    if service is not None:
+        service_effect, effect_column = _service_effect(table, service)
+    learned = (
+        case_mix.learn(table.iloc[modelled_rows(table, outcome=outcome, trials=trials).rows])
+        if isinstance(case_mix, CaseMix)
+        else case_mix
+    )
+    design = build_design(
+        table, case_mix=learned, outcome=outcome, trials=trials, therapist=therapist, service=effect_column
+    )
+    # One thread for the linear algebra: its sums would otherwise depend on how many there are.
+    with threadpool_limits(limits=1):
+        solution = solve(design, engine, nodes, seed)
+    services = Services((), np.zeros(0, np.int64))
+    if design.service is not None:
+        patients = np.bincount(design.service.index, design.trials, len(design.service.levels))
+        services = Services(design.service.levels, patients.astype(np.int64))
+    return Fit(
+        settings=FitSettings(engine, outcome, trials, therapist, service, nodes, seed),
+        record=_record(design, learned, service_effect, solution),
+        columns=Columns(design.columns, design.centre, design.scale),
+        case_mix=learned,
+        posterior=solution.posterior,
+        estimates=solution.estimates,
+        units=summarise_units(table, design, completed),
+        services=services,
+        months=summarise_months(table, design, completed, solution.row_expected),
+        deciles=summarise_deciles(design, solution.row_expected),
+        case_mix_means=summarise_case_mix(table, design, learned, solution.beta, solution.row_expected),
+        fingerprint=fingerprint(table),
+        known_until=_known_until(table),
+    )
+
+
+def _record(
+    design: Design, learned: LearnedCaseMix | None, service_effect: str, solution: Solution
+) -> Record:
+    """What the fit says of itself."""
+    notes = [] if learned is None else list(learned.notes)
+    if learned is not None:
+        notes += [f"Left out of the case mix: {column} ({reason})." for column, reason in learned.dropped]
+    if np.abs(design.X @ solution.beta).max() > SEPARATED:
+        notes.append(
+            "A covariate may split the outcomes exactly (separation): some are predicted beyond doubt."
+        )
+    y, n = design.successes, design.trials
+    constants = float((gammaln(n + 1.0) - gammaln(y + 1.0) - gammaln(n - y + 1.0)).sum())
+    return Record(
+        converged=solution.converged,
+        iterations=solution.iterations,
+        gradient_norm=solution.gradient_norm,
+        log_likelihood=solution.log_likelihood + constants,
+        effective_draws=solution.effective_draws,
+        draws=0 if solution.posterior is None else solution.posterior.weights.size,
+        singular=solution.singular,
+        n_rows=design.n_rows,
+        n_modelled=len(design.rows),
+        left_out=design.left_out,
+        service_effect=service_effect,
+        notes=(*notes, *solution.notes),
+        versions=library_versions(),
+    )
+
+
+def _service_effect(table: pd.DataFrame, service: str) -> tuple[str, str | None]:
+    """Whether the table carries a service effect: what the record says, and the column if it does."""
+    if service not in table:
+        raise DataError(
+            f'The table has no column "{service}": name the column of services, or use service=None.'
+        )
+    if len(table[service].unique()) == 1:
+        return "left out, because the data have a single service", None
+    return "included", service
+
+
+def _check_options(severity_slope: str | None, engine: str, nodes: int, seed: int) -> None:
+    """Refuse arguments that this does not take."""
+    if severity_slope is not None:
+        raise OptionError(
+            "severity_slope must be None: therapist effects that grow with severity are not in this version."
+        )
+    if engine not in ENGINES:
+        raise OptionError(f'engine must be one of {", ".join(ENGINES)}, not "{engine}".')
+    if not isinstance(nodes, int) or isinstance(nodes, bool) or not 1 <= nodes <= MAX_NODES:
+        raise OptionError(f"nodes must be a whole number from 1 to {MAX_NODES}, not {nodes!r}.")
+    if engine == "fast" and nodes < MIN_NODES:
+        raise OptionError(
+            f'engine "fast" needs at least {MIN_NODES} nodes, not {nodes}: fewer break down at extremes.'
+        )
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
+        raise OptionError(f"seed must be a whole number from 0 to 2^64 - 1, not {seed!r}.")
+
+
+def _known_until(table: pd.DataFrame) -> str:
+    """Last date of the table, ISO."""
+    dates = [
+        table[c].max()
+        for c in ("start_date", "end_date")
+        if c in table and pd.api.types.is_datetime64_any_dtype(table[c])
+    ]
+    known = [d for d in dates if not pd.isna(d)]
+    return max(known).date().isoformat() if known else ""

@@ -1,0 +1,68 @@
+"""Expected rates of patients that the model has not seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ter.errors import DataError
+from ter.features import CaseMix
+from ter.features.design import FloatArray, IntArray
+from ter.kernels.tables import expected_rates
+from ter.models.posterior import Posterior
+from ter.models.result import TAILS, Fit
+from ter.models.weighted import mean_and_sd, quantiles
+
+CHUNK = 4096
+
+
+def expected_of_patients(fit: Fit, patients: pd.DataFrame) -> pd.DataFrame:
+    """See `Fit.expected`."""
+    learned = fit.case_mix if fit.case_mix is not None else CaseMix(()).learn(patients)
+    X = learned.encode(patients).X
+    service = _services(fit, patients)
+    out = np.empty((len(patients), 3))
+    for start in range(0, len(patients), CHUNK):
+        part = slice(start, start + CHUNK)
+        out[part] = _rates(fit, X[part], service[part])
+    return pd.DataFrame(out, index=patients.index, columns=["expected", "q05", "q95"])
+
+
+def _services(fit: Fit, patients: pd.DataFrame) -> IntArray:
+    """Level of each patient's service; -1 for one that the model does not know."""
+    if not fit.services.ids:
+        return np.full(len(patients), -1, np.int64)
+    column = str(fit.settings.service)
+    if column not in patients:
+        raise DataError(f'The patients have no column "{column}", which the model has an effect for.')
+    return np.asarray(
+        pd.Index(fit.services.ids).get_indexer(pd.Index(patients[column].astype(str))), np.int64
+    )
+
+
+def _rates(fit: Fit, X: FloatArray, service: IntArray) -> FloatArray:
+    """Mean and quantiles of the expected rate over the draws, shape (n, 3)."""
+    if fit.posterior is None:
+        e = fit._estimates()
+        mean = _one_draw(X, service, e.beta, e.v, e.sd)
+        return np.column_stack([mean, np.full((len(X), 2), np.nan)])
+    p: Posterior = fit.posterior
+    draws = np.stack([_one_draw(X, service, *parts) for parts in zip(p.beta, p.v, p.sd, strict=True)])
+    mean, _ = mean_and_sd(draws, p.weights)
+    return np.column_stack([mean, *quantiles(draws, p.weights, TAILS)])
+
+
+def _one_draw(
+    X: FloatArray, service: IntArray, beta: FloatArray, v: FloatArray, sd: FloatArray
+) -> FloatArray:
+    """Expected rates given the parameters: a service that is not known is integrated like the therapist."""
+    out = np.empty(len(X))
+    known = service >= 0
+    eta = X @ beta
+    if known.any():
+        eta[known] += v[service[known]]
+    for rows, sigma in ((known, float(sd[0])), (~known, float(np.sqrt((sd**2).sum())))):
+        rates = np.empty(int(rows.sum()))
+        expected_rates(eta[rows], sigma, rates)
+        out[rows] = rates
+    return out

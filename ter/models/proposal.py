@@ -1,0 +1,83 @@
+"""Draws of (SDs, beta, v) from the Laplace approximation on the grid.
+
+The therapists' effects are integrated in target and proposal alike and cancel from the weights, which
+therefore live in some 30 dimensions, not in hundreds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from ter.features.design import FloatArray
+from ter.models.grid import LOG_2PI, SdGrid, fine_cells, spline_weights
+
+DRAWS = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Draws from the proposal.
+
+    Attributes
+    ----------
+    sd : ndarray, shape (D, F)
+    b : ndarray, shape (D, B)
+    log_density : ndarray, shape (D,)
+        Log density of the proposal at each draw, in (SDs, b).
+    """
+
+    sd: FloatArray
+    b: FloatArray
+    log_density: FloatArray
+
+
+def draw_sds(grid: SdGrid, uniforms: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """SDs (D, F) from the density on fine cells, which is constant in each, and its log at each draw (D,)."""
+    edges, p = fine_cells(grid)
+    first = p if p.ndim == 1 else p.sum(axis=1)
+    widths = [e[1] - e[0] for e in edges]
+    cumulated = np.concatenate([[0.0], np.cumsum(first)])
+    sd = np.empty((len(uniforms), len(edges)))
+    sd[:, 0] = np.interp(uniforms[:, 0] * cumulated[-1], cumulated, edges[0])
+    i = np.clip(np.searchsorted(edges[0], sd[:, 0], side="right") - 1, 0, first.size - 1)
+    if p.ndim == 1:
+        return sd, np.log(p[i] / widths[0])
+    j = np.empty_like(i)
+    for d, row in enumerate(i):
+        cumulated = np.concatenate([[0.0], np.cumsum(p[row])])
+        sd[d, 1] = np.interp(uniforms[d, 1] * cumulated[-1], cumulated, edges[1])
+        j[d] = np.clip(np.searchsorted(edges[1], sd[d, 1], side="right") - 1, 0, p.shape[1] - 1)
+    return sd, np.log(p[i, j] / (widths[0] * widths[1]))
+
+
+def draw(grid: SdGrid, seed: int, n: int = DRAWS) -> Draws:
+    """Scrambled Sobol draws of (SDs, b).
+
+    Parameters
+    ----------
+    grid : SdGrid
+    seed : int
+    n : int
+        A power of 2.
+    """
+    # Imported here: scipy.stats is slow to load, and `import ter` should not wait for it.
+    from scipy.special import ndtri
+    from scipy.stats import qmc
+
+    F, B = len(grid.axes), grid.b.shape[-1]
+    points = qmc.Sobol(F + B, scramble=True, rng=np.random.default_rng(seed)).random(n)
+    sd, log_density = draw_sds(grid, points[:, :F])
+    z = ndtri(np.clip(points[:, F:], 1e-12, 1.0 - 1e-12))
+    weights = spline_weights(grid.axes, tuple(sd.T))
+    b = weights @ grid.b.reshape(-1, B)
+    lower = np.tril_indices(B)
+    factors = weights @ grid.factor[..., lower[0], lower[1]].reshape(weights.shape[1], -1)
+    factor = np.zeros((B, B))
+    for d in range(n):
+        factor[lower] = factors[d]
+        b[d] += solve_triangular(factor, z[d], lower=True, trans="T")
+        log_density[d] += float(np.log(np.diag(factor)).sum()) - 0.5 * float(z[d] @ z[d]) - 0.5 * B * LOG_2PI
+    return Draws(sd, b, log_density)

@@ -1,0 +1,267 @@
+"""The result of a fit: one contract for all engines."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from ter.errors import OptionError
+from ter.features import LearnedCaseMix
+from ter.features.design import FloatArray, IntArray
+from ter.models.ml import Estimates
+from ter.models.posterior import Posterior
+from ter.models.records import FitSettings, Record
+from ter.models.units import CaseMixMeans, Deciles, Months, Units
+from ter.models.weighted import mean_and_sd, quantiles
+
+TAILS = (0.05, 0.95)
+LOGISTIC_VARIANCE = np.pi**2 / 3.0
+CONVERGED = "Converged."
+NOT_CONVERGED = "NOT CONVERGED: these results must not be published."
+MEDIAN_ODDS = float(np.sqrt(2.0) * ndtri(0.75))
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The model's columns and how they were standardised, all of length P."""
+
+    names: tuple[str, ...]
+    centre: FloatArray
+    scale: FloatArray
+
+    @property
+    def to_raw(self) -> FloatArray:
+        """Matrix that takes coefficients to the scale of the columns: shape (P, P)."""
+        out = np.diag(1.0 / self.scale)
+        out[0] -= self.centre / self.scale
+        out[0, 0] = 1.0
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Services:
+    """Services of the table, sorted; empty without a service effect."""
+
+    ids: tuple[str, ...]
+    n: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted model. It holds sums by therapist, never rows of the table.
+
+    Attributes
+    ----------
+    settings : FitSettings
+    record : Record
+    columns : Columns
+    case_mix : LearnedCaseMix or None
+    posterior : Posterior or None
+        None for engine "ml".
+    estimates : Estimates or None
+        None for engine "fast".
+    units : Units
+    services : Services
+    months : Months or None
+    deciles : Deciles
+    case_mix_means : CaseMixMeans
+    fingerprint : str
+        sha256 of the table.
+    known_until : str
+        Last date in the table, ISO; empty where it has none.
+    """
+
+    settings: FitSettings
+    record: Record
+    columns: Columns
+    case_mix: LearnedCaseMix | None
+    posterior: Posterior | None
+    estimates: Estimates | None
+    units: Units
+    services: Services
+    months: Months | None
+    deciles: Deciles
+    case_mix_means: CaseMixMeans
+    fingerprint: str
+    known_until: str
+
+    @property
+    def fixed(self) -> pd.DataFrame:
+        """Fixed effects by term, log-odds on the scale of the columns.
+
+        Returns
+        -------
+        DataFrame
+            ``mean``, ``sd``, ``q05``, ``q95``; with engine "ml" ``estimate`` and ``se``.
+        """
+        index = pd.Index(self.columns.names, name="term")
+        to_raw = self.columns.to_raw
+        if self.posterior is not None:
+            beta = self.posterior.beta @ to_raw.T
+            mean, sd = mean_and_sd(beta, self.posterior.weights)
+            q05, q95 = quantiles(beta, self.posterior.weights, TAILS)
+            return pd.DataFrame({"mean": mean, "sd": sd, "q05": q05, "q95": q95}, index=index)
+        estimates = self._estimates()
+        P = len(index)
+        covariance = to_raw @ estimates.covariance[:P, :P] @ to_raw.T
+        return pd.DataFrame(
+            {"estimate": to_raw @ estimates.beta, "se": np.sqrt(np.diag(covariance))}, index=index
+        )
+
+    @property
+    def groups(self) -> pd.DataFrame:
+        """Standard deviations by factor.
+
+        Returns
+        -------
+        DataFrame
+            By factor ("therapist", "service"): ``levels``; ``sd`` with ``q05`` and ``q95`` (posterior mean;
+            engine "ml": the estimate and an interval on the log scale); ``icc``, the share of the variance on
+            the log-odds scale (the residual's is pi^2 / 3); ``median_odds_ratio`` (Larsen and Merlo 2005).
+        """
+        factors = ["therapist", "service"][: 1 + bool(self.services.ids)]
+        levels = [len(self.units.ids), len(self.services.ids)][: len(factors)]
+        if self.posterior is not None:
+            weights, sds = self.posterior.weights, self.posterior.sd
+            sd, _ = mean_and_sd(sds, weights)
+            low, high = quantiles(sds, weights, TAILS)
+        else:
+            estimates = self._estimates()
+            weights, sds = np.ones(1), estimates.sd[None, :]
+            spread = ndtri(TAILS[1]) * np.sqrt(np.diag(estimates.covariance)[-len(factors) :])
+            sd = estimates.sd
+            low, high = sd * np.exp(-spread), sd * np.exp(spread)
+        variance = sds**2
+        icc, _ = mean_and_sd(variance / (variance.sum(axis=1, keepdims=True) + LOGISTIC_VARIANCE), weights)
+        odds, _ = mean_and_sd(np.exp(MEDIAN_ODDS * sds), weights)
+        return pd.DataFrame(
+            {"levels": levels, "sd": sd, "q05": low, "q95": high, "icc": icc, "median_odds_ratio": odds},
+            index=pd.Index(factors, name="factor"),
+        )
+
+    @property
+    def log_likelihood(self) -> float:
+        """Marginal log-likelihood at the optimum, binomial constants included, as `logLik` of lme4."""
+        return self.record.log_likelihood
+
+    def effects(self, factor: str) -> pd.DataFrame:
+        """Effects of every level of a factor, log-odds, ungated: the analyst's view.
+
+        Parameters
+        ----------
+        factor : {"therapist", "service"}
+
+        Returns
+        -------
+        DataFrame
+            By id: ``n`` (modelled patients), ``mean``, ``sd``, ``q05``, ``q50``, ``q95``. With engine "ml"
+            the mean is the conditional mode, and the interval is normal and holds the parameters at their
+            estimates, as in lme4.
+
+        Raises
+        ------
+        OptionError
+            If the model has no such factor.
+        """
+        if factor == "therapist":
+            index = pd.Index(self.units.ids, name=self.settings.therapist)
+            n = self.units.n
+        elif factor == "service" and self.services.ids:
+            index = pd.Index(self.services.ids, name=self.settings.service)
+            n = self.services.n.astype(np.float64)
+        else:
+            known = "therapist, service" if self.services.ids else "therapist"
+            raise OptionError(f'The model has no factor "{factor}": it has {known}.')
+        table = self._therapist_effects() if factor == "therapist" else self._service_effects()
+        frame = pd.DataFrame(
+            np.column_stack([n, *table]), index=index, columns=["n", "mean", "sd", "q05", "q50", "q95"]
+        )
+        return frame.astype({"n": np.int64})
+
+    def _therapist_effects(self) -> list[FloatArray]:
+        if self.posterior is None:
+            return _normal(self._estimates().u, self._estimates().u_sd)
+        p = self.posterior
+        q = np.array(
+            [
+                np.interp((TAILS[0], 0.5, TAILS[1]), cdf, grid)
+                for cdf, grid in zip(p.u_cdf, p.u_grid, strict=True)
+            ]
+        )
+        return [p.u_mean, p.u_sd, *q.T]
+
+    def _service_effects(self) -> list[FloatArray]:
+        if self.posterior is None:
+            return _normal(self._estimates().v, self._estimates().v_sd)
+        mean, sd = mean_and_sd(self.posterior.v, self.posterior.weights)
+        return [mean, sd, *quantiles(self.posterior.v, self.posterior.weights, (TAILS[0], 0.5, TAILS[1]))]
+
+    def _estimates(self) -> Estimates:
+        if self.estimates is None:
+            raise AssertionError("a fit has a posterior or estimates")
+        return self.estimates
+
+    def expected(self, patients: pd.DataFrame) -> pd.DataFrame:
+        """Expected probability of recovery of new patients with a therapist drawn at random.
+
+        Parameters
+        ----------
+        patients : DataFrame
+            With the columns of the case mix, and the service's, where the model has them. A service that the
+            model does not know is drawn at random too.
+
+        Returns
+        -------
+        DataFrame
+            ``expected``, ``q05``, ``q95`` (0 to 1), with the index of `patients`. With engine "ml" the
+            interval is empty: the parameters are held at their estimates.
+
+        Raises
+        ------
+        DataError
+            If a column is absent or is not what the model needs.
+        """
+        from ter.models.predict import expected_of_patients
+
+        return expected_of_patients(self, patients)
+
+    def summary(self) -> str:
+        """The fit in words and figures."""
+        r = self.record
+        lines = [
+            f'Engine "{self.settings.engine}", outcome "{self.settings.outcome}".',
+            f"{r.n_modelled:,} of {r.n_rows:,} rows, {len(self.units.ids):,} therapists.",
+            f"Log-likelihood {r.log_likelihood:.4f}. {CONVERGED if r.converged else NOT_CONVERGED}",
+        ]
+        if r.draws:
+            lines.append(f"{r.effective_draws:.0f} effective draws of {r.draws}.")
+        lines += [f"Left out: {reason} ({count:,})." for reason, count in r.left_out]
+        lines.append(f"Service effect: {r.service_effect}.")
+        lines += list(r.notes)
+        return "\n".join([*lines, "", self.groups.round(4).to_string(), "", self.fixed.round(4).to_string()])
+
+    def _repr_html_(self) -> str:
+        head = self.summary().split("\n\n")[0]
+        paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in head.split("\n"))
+        return paragraphs + self.groups.round(4).to_html() + self.fixed.round(4).to_html()
+
+    def save(self, path: str | Path) -> None:
+        """Write the fit to a file, for analysts alone: it holds ungated effects. `ter.load_fit` reads it.
+
+        Parameters
+        ----------
+        path : str or Path
+        """
+        from ter.models.store import save_fit
+
+        save_fit(self, path)
+
+
+def _normal(mean: FloatArray, sd: FloatArray) -> list[FloatArray]:
+    """Mean, SD and quantiles of normal distributions."""
+    return [mean, sd, *(mean + ndtri(p) * sd for p in (TAILS[0], 0.5, TAILS[1]))]

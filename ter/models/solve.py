@@ -1,0 +1,124 @@
+"""From a design to what an engine finds: one contract for both engines, in the order of the design's rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ter.features.design import Design, FloatArray
+from ter.kernels.tables import expected_rates
+from ter.models.fast import fit_fast
+from ter.models.layout import arrange
+from ter.models.ml import Estimates, fit_ml
+from ter.models.posterior import Posterior
+from ter.options import Engine
+
+#: Share of the draws that must be effective: below the first the fit warns, below the second it has failed.
+EFFECTIVE_WARN, EFFECTIVE_FAIL = 0.25, 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What an engine found.
+
+    Attributes
+    ----------
+    posterior : Posterior or None
+    estimates : Estimates or None
+    beta : ndarray, shape (P,)
+        Posterior means or estimates, on the model's scale.
+    row_expected : ndarray, shape (N,)
+        Expected rate of each modelled row.
+    log_likelihood : float
+        Without binomial constants.
+    converged, singular : bool
+    iterations : int
+    gradient_norm, effective_draws : float
+    notes : tuple of str
+    """
+
+    posterior: Posterior | None
+    estimates: Estimates | None
+    beta: FloatArray
+    row_expected: FloatArray
+    log_likelihood: float
+    converged: bool
+    singular: bool
+    iterations: int
+    gradient_norm: float
+    effective_draws: float
+    notes: tuple[str, ...]
+
+
+def solve(design: Design, engine: Engine, nodes: int, seed: int) -> Solution:
+    """Fit the model of a design with one of the engines."""
+    return solve_fast(design, nodes, seed) if engine == "fast" else solve_ml(design, nodes)
+
+
+def solve_fast(design: Design, nodes: int, seed: int) -> Solution:
+    """Find the posterior."""
+    layout = arrange(design, design.therapist, design.service)
+    found = fit_fast(layout, nodes, seed)
+    weights = found.posterior.weights
+    row_expected = np.empty_like(found.row_expected)
+    row_expected[layout.order] = found.row_expected
+    share = found.effective_draws / weights.size
+    few = f"Only {share:.0%} of the draws are effective: the posterior of beta and v is far from normal."
+    return Solution(
+        posterior=found.posterior,
+        estimates=None,
+        beta=weights @ found.posterior.beta,
+        row_expected=row_expected,
+        log_likelihood=found.log_likelihood,
+        converged=found.converged and share > EFFECTIVE_FAIL,
+        singular=False,
+        iterations=found.grid_points,
+        gradient_norm=found.gradient_norm,
+        effective_draws=found.effective_draws,
+        notes=(few,) if share < EFFECTIVE_WARN else (),
+    )
+
+
+def solve_ml(design: Design, nodes: int) -> Solution:
+    """Maximise the likelihood."""
+    inner, outer, swapped = design.therapist, design.service, False
+    if outer is not None and len(outer.levels) > len(inner.levels):
+        # The Laplace approximation is the same whichever factor is eliminated; the larger leaves less.
+        inner, outer, swapped = outer, inner, True
+    found = fit_ml(arrange(design, inner, outer), nodes)
+    if swapped:
+        found = _swap(found, len(design.columns))
+    eta = design.X @ found.beta
+    if design.service is not None:
+        eta += found.v[design.service.index]
+    rates = np.empty(eta.size)
+    expected_rates(eta, float(found.sd[0]), rates)
+    singular = bool((found.sd == 0.0).any())
+    return Solution(
+        posterior=None,
+        estimates=found,
+        beta=found.beta,
+        row_expected=rates,
+        log_likelihood=found.log_likelihood,
+        converged=found.converged,
+        singular=singular,
+        iterations=found.iterations,
+        gradient_norm=found.gradient_norm,
+        effective_draws=float("nan"),
+        notes=("Singular fit: a standard deviation is estimated as zero.",) if singular else (),
+    )
+
+
+def _swap(found: Estimates, n_beta: int) -> Estimates:
+    """Estimates with inner and outer factor exchanged."""
+    order = np.concatenate([np.arange(n_beta), [n_beta + 1, n_beta]])
+    return replace(
+        found,
+        covariance=found.covariance[np.ix_(order, order)],
+        sd=found.sd[::-1].copy(),
+        u=found.v,
+        u_sd=found.v_sd,
+        v=found.u,
+        v_sd=found.u_sd,
+    )

@@ -1,0 +1,224 @@
+"""The gate: the one place through which every figure about a therapist leaves the fit.
+
+`admit` cuts a fit down to the therapists who have enough completed treatments. `rate` and `publish` read
+outcome figures from what was admitted and from nothing else; of the therapists who were not, they see ids and
+counts of treatments. Sums cover the admitted alone, so that no outcome of a therapist behind the gate can be
+had by subtraction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ter.errors import FitError, OptionError
+from ter.models.posterior import Posterior
+from ter.models.units import CaseMixMeans, Deciles, Months, Units
+from ter.ratings import aggregates
+from ter.ratings.options import RatingOptions
+from ter.ratings.publication import ModelNote, Network, Publication
+from ter.ratings.result import Ratings
+
+if TYPE_CHECKING:
+    from ter.models.result import Fit
+
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Admitted:
+    """What a fit knows of the therapists who passed the gate, and of nobody else.
+
+    Attributes
+    ----------
+    passed : ndarray of bool, shape (J,)
+        Who of all therapists of the fit passed; R of them.
+    units : Units, of R therapists
+    posterior : Posterior
+        Its rows by therapist are of R therapists.
+    months : Months or None
+        Indexes into `units`.
+    deciles : Deciles
+    case_mix : CaseMixMeans
+        The network is still that of the fit: all modelled patients.
+    """
+
+    passed: BoolArray
+    units: Units
+    posterior: Posterior
+    months: Months | None
+    deciles: Deciles
+    case_mix: CaseMixMeans
+
+
+def admit(fit: Fit, options: RatingOptions) -> Admitted:
+    """Let through the therapists with enough completed treatments.
+
+    Parameters
+    ----------
+    fit : Fit
+    options : RatingOptions
+        Its `completed` is the gate.
+
+    Returns
+    -------
+    Admitted
+
+    Raises
+    ------
+    OptionError
+        If the fit has no posterior.
+    """
+    if fit.posterior is None:
+        raise OptionError(
+            'This fit has estimates but no posterior, which ratings are made from: fit with engine="fast".'
+        )
+    passed = fit.units.n_completed >= options.completed
+    return Admitted(
+        passed=passed,
+        units=_units(fit.units, passed),
+        posterior=_posterior(fit.posterior, passed),
+        months=None if fit.months is None else _months(fit.months, passed),
+        deciles=replace(
+            fit.deciles,
+            n=fit.deciles.n[passed],
+            observed=fit.deciles.observed[passed],
+            expected=fit.deciles.expected[passed],
+        ),
+        case_mix=replace(
+            fit.case_mix_means,
+            units=fit.case_mix_means.units[passed],
+            shift=fit.case_mix_means.shift[passed],
+        ),
+    )
+
+
+def publish(fit: Fit, ratings: Ratings) -> Publication:
+    """Gather all that may leave the house.
+
+    Parameters
+    ----------
+    fit : Fit
+    ratings : Ratings
+        Made from this fit.
+
+    Returns
+    -------
+    Publication
+
+    Raises
+    ------
+    FitError
+        If the fit did not converge.
+    OptionError
+        If the ratings were made from another fit.
+    """
+    if not fit.record.converged:
+        raise FitError("The model did not converge, and so must not be published: see fit.record.")
+    admitted = admit(fit, ratings.options)
+    table = ratings.to_frame().reset_index()
+    rated = table[table["status"] != "provisional"]
+    if (
+        tuple(table["therapist_id"]) != fit.units.ids
+        or tuple(rated["therapist_id"]) != admitted.units.ids
+        or not np.array_equal(rated["ter"], admitted.posterior.ter_mean)
+    ):
+        raise OptionError("These ratings were made from another fit: rate this fit, then publish both.")
+    table.insert(1, "service_id", list(fit.units.service))
+    return Publication(
+        options=ratings.options,
+        ratings=table,
+        network=_network(fit.units, admitted),
+        calibration=aggregates.calibration(admitted.deciles),
+        trend=aggregates.trend(admitted.units.ids, admitted.months, ratings.options.completed),
+        case_mix=aggregates.case_mix(admitted.units, admitted.case_mix),
+        shift=aggregates.shift(admitted.units, admitted.case_mix),
+        services=aggregates.services(fit.units, admitted.units, admitted.posterior.expected_mean),
+        model=_model_note(fit, ratings),
+        fingerprint=fit.fingerprint,
+    )
+
+
+def _units(units: Units, passed: BoolArray) -> Units:
+    """Keep the units that passed."""
+    return Units(
+        ids=_chosen(units.ids, passed),
+        service=_chosen(units.service, passed),
+        n_episodes=units.n_episodes[passed],
+        n_completed=units.n_completed[passed],
+        n_at_caseness=units.n_at_caseness[passed],
+        n=units.n[passed],
+        observed=units.observed[passed],
+    )
+
+
+def _posterior(posterior: Posterior, passed: BoolArray) -> Posterior:
+    """Keep the therapists' rows of those who passed."""
+    return replace(
+        posterior,
+        u_mean=posterior.u_mean[passed],
+        u_sd=posterior.u_sd[passed],
+        u_grid=posterior.u_grid[passed],
+        u_cdf=posterior.u_cdf[passed],
+        u_draws=posterior.u_draws[passed],
+        reliability=posterior.reliability[passed],
+        ter_mean=posterior.ter_mean[passed],
+        ter_grid=posterior.ter_grid[passed],
+        ter_cdf=posterior.ter_cdf[passed],
+        expected_mean=posterior.expected_mean[passed],
+        expected_sd=posterior.expected_sd[passed],
+        predicted_mean=posterior.predicted_mean[passed],
+    )
+
+
+def _months(months: Months, passed: BoolArray) -> Months:
+    """Keep the months of those who passed, and count them anew."""
+    kept = passed[months.unit]
+    return Months(
+        unit=(np.cumsum(passed) - 1)[months.unit[kept]],
+        month=months.month[kept],
+        n_completed=months.n_completed[kept],
+        n=months.n[kept],
+        observed=months.observed[kept],
+        expected=months.expected[kept],
+    )
+
+
+def _chosen(texts: tuple[str, ...], passed: BoolArray) -> tuple[str, ...]:
+    """Keep the texts of those who passed."""
+    return tuple(text for text, kept in zip(texts, passed, strict=True) if kept)
+
+
+def _network(units: Units, admitted: Admitted) -> Network:
+    """Count the network, with outcomes over the patients of those who passed."""
+    n, observed, expected = aggregates.rates(admitted.units, admitted.posterior.expected_mean)
+    return Network(
+        n_therapists=len(units.ids),
+        n_rated=len(admitted.units.ids),
+        n_provisional=len(units.ids) - len(admitted.units.ids),
+        n_services=len(set(units.service) - {""}),
+        n_episodes=int(units.n_episodes.sum()),
+        n_completed=int(units.n_completed.sum()),
+        n_at_caseness=int(units.n_at_caseness.sum()),
+        n_at_caseness_rated=n,
+        observed=observed,
+        expected=expected,
+    )
+
+
+def _model_note(fit: Fit, ratings: Ratings) -> ModelNote:
+    """Sum up the model, without any therapist's figure."""
+    return ModelNote(
+        engine=fit.settings.engine,
+        outcome=fit.settings.outcome,
+        groups=fit.groups.copy(),
+        service_effect=fit.record.service_effect,
+        converged=fit.record.converged,
+        notes=ratings.notes,
+        n_modelled=fit.record.n_modelled,
+        left_out=fit.record.left_out,
+        versions=fit.record.versions,
+    )

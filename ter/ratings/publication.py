@@ -1,0 +1,112 @@
+"""What may leave the house: the only object that reports are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ter.ratings.options import RatingOptions
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network in numbers. Outcome figures cover the patients of rated therapists alone.
+
+    Attributes
+    ----------
+    n_therapists, n_rated, n_provisional, n_services : int
+    n_episodes, n_completed, n_at_caseness : int
+        All therapists, behind the gate or not: these are no outcome figures.
+    n_at_caseness_rated : int
+        Modelled patients of rated therapists.
+    observed, expected : float
+        Recovery rates (0 to 1) of these patients; NaN where nobody is rated.
+    """
+
+    n_therapists: int
+    n_rated: int
+    n_provisional: int
+    n_services: int
+    n_episodes: int
+    n_completed: int
+    n_at_caseness: int
+    n_at_caseness_rated: int
+    observed: float
+    expected: float
+
+
+@dataclass(frozen=True)
+class ModelNote:
+    """The model in a few figures, none of which is a therapist's.
+
+    Attributes
+    ----------
+    engine : str
+    outcome : str
+    groups : DataFrame
+        As `Fit.groups`.
+    service_effect : str
+        "included", or the reason why it was left out.
+    converged : bool
+    notes : tuple of str
+        Warnings in plain words.
+    n_modelled : int
+    left_out : tuple of (str, int)
+        Rows left out of the model, and why.
+    versions : tuple of (str, str)
+    """
+
+    engine: str
+    outcome: str
+    groups: pd.DataFrame
+    service_effect: str
+    converged: bool
+    notes: tuple[str, ...]
+    n_modelled: int
+    left_out: tuple[tuple[str, int], ...]
+    versions: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Publication:
+    """All that pages and files are made from: no outcome figure of a therapist behind the gate is in it.
+
+    Attributes
+    ----------
+    options : RatingOptions
+    ratings : DataFrame
+        The gated table of `Ratings.to_frame`, sorted by therapist id, with a column ``service_id``.
+    network : Network
+    calibration : DataFrame
+        By decile of prediction over rated therapists' patients: ``decile``, ``n``, ``expected``, ``observed``
+        (rates, 0 to 1), ``low``, ``high`` (95% Wilson interval of the observed rate).
+    trend : DataFrame
+        Of rated therapists: ``therapist_id``, ``first_month``, ``last_month`` ("2026-03"), ``n_completed``,
+        ``n_at_caseness``, ``observed``, ``expected`` (rates). Blocks of whole months that do not overlap,
+        each with as many completed treatments as the gate asks for or more, in order of time; together they
+        are all of the therapist's months.
+    case_mix : DataFrame
+        Of rated therapists with 5 modelled patients or more: ``therapist_id``, ``variable``, ``level`` (""
+        for a mean), ``therapist``, ``network`` (over the patients of the therapists shown).
+    shift : DataFrame
+        Of the same therapists: ``therapist_id``, ``variable``, ``shift`` (difference of rates that the
+        variable makes).
+    services : DataFrame
+        ``service_id``, ``n_therapists``, ``n_rated``, ``n_completed``; outcome figures
+        ``n_at_caseness_rated``, ``observed``, ``expected`` over the patients of rated therapists.
+    model : ModelNote
+    fingerprint : str
+        sha256 of the rows that the model saw.
+    """
+
+    options: RatingOptions
+    ratings: pd.DataFrame
+    network: Network
+    calibration: pd.DataFrame
+    trend: pd.DataFrame
+    case_mix: pd.DataFrame
+    shift: pd.DataFrame
+    services: pd.DataFrame
+    model: ModelNote
+    fingerprint: str

@@ -1,0 +1,1 @@
+"""From gated ratings to pages and files."""

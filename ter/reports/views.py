@@ -1,0 +1,304 @@
+"""What each page shows, computed from a publication; the templates only lay it out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import pandas as pd
+
+from ter.ratings.options import SMALLEST_GROUP
+from ter.ratings.publication import Publication
+from ter.reports import words
+from ter.reports.scales import Scale
+
+#: Case-mix variables and blocks of months that a therapist's page shows.
+_SHIFTS_SHOWN: Final = 6
+_BLOCKS_SHOWN: Final = 6
+
+#: Reliability at which a rating is called fairly sure, and quite sure.
+_SOME, _GOOD = 0.4, 0.7
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What one case-mix variable does to a therapist's expected recovery.
+
+    Attributes
+    ----------
+    label, detail : str
+        The variable, and how the therapist's patients compare in it.
+    shift : float
+        Difference of rates.
+    share : float
+        The same as a share (-1 to 1) of the largest bar.
+    """
+
+    label: str
+    detail: str
+    shift: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of whole months of a therapist's work; counts, and rates from 0 to 1."""
+
+    first: str
+    last: str
+    n_completed: int
+    n_at_caseness: int
+    observed: float
+    expected: float
+
+
+@dataclass(frozen=True)
+class Rating:
+    """A therapist's outcome figures. There is none of these behind the gate.
+
+    TER, its bounds, average and minimum are percent; the rest are rates, ranks and counts.
+    """
+
+    ter: float
+    low: float
+    high: float
+    average: float
+    minimum: float | None
+    p_below: float
+    n_at_caseness: int
+    observed: float
+    expected: float
+    reliability: float
+    rank_low: float
+    rank_high: float
+    scale: Scale
+    shifts: tuple[Shift, ...]
+    blocks: tuple[Block, ...]
+
+    @property
+    def has_patients(self) -> bool:
+        """Whether any patient counts for recovery."""
+        return math.isfinite(self.observed)
+
+    @property
+    def position(self) -> Literal["below", "within", "above"]:
+        """Where the interval lies with respect to the network's average."""
+        if self.low > self.average:
+            return "above"
+        return "below" if self.high < self.average else "within"
+
+    @property
+    def certainty(self) -> Literal["little", "some", "good"]:
+        """The reliability in words."""
+        if self.reliability < _SOME:
+            return "little"
+        return "some" if self.reliability < _GOOD else "good"
+
+
+@dataclass(frozen=True)
+class TherapistPage:
+    """What a therapist's page shows; `rating` is None behind the gate."""
+
+    id: str
+    service: str
+    status: str
+    n_completed: int
+    needed: int
+    rating: Rating | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the network's table; places are percentages of the width of the drawing."""
+
+    id: str
+    href: str
+    service: str
+    status: str
+    status_words: str
+    rated: bool
+    n_completed: int
+    observed: float
+    expected: float
+    ter: float
+    low: float
+    high: float
+    reliability: float
+    rank_low: float
+    rank_high: float
+    at_low: float
+    at_width: float
+    at_ter: float
+
+
+def network_average(publication: Publication) -> float:
+    """Give the recovery (percent) expected of the network's patients with an average therapist."""
+    return 100 * publication.network.expected
+
+
+def common_scale(publication: Publication) -> Scale:
+    """Make the one scale on which every TER of the report is drawn, so that pages can be compared."""
+    bounds = publication.ratings[_interval(publication, "ter")].to_numpy(float)
+    minimum = publication.options.minimum
+    marks = [network_average(publication), *([] if minimum is None else [minimum])]
+    return Scale.around([*bounds.ravel().tolist(), *marks])
+
+
+def is_rated(record: Any) -> bool:
+    """Say whether a row of the gated table has a rating to show."""
+    return str(record.status) != "provisional"
+
+
+def table_rows(publication: Publication, hrefs: dict[str, str]) -> Iterator[Row]:
+    """Make the lines of the network's table, in the order of the publication.
+
+    Parameters
+    ----------
+    publication : Publication
+    hrefs : dict of str to str
+        Where the page of an id is; empty where there are none.
+    """
+    scale = common_scale(publication)
+    for record in _records(publication):
+        low, high = scale.at(record.low), scale.at(record.high)
+        yield Row(
+            id=record.therapist_id,
+            href=hrefs.get(record.therapist_id, ""),
+            service=_text(record.service_id),
+            status=record.status,
+            status_words=words.STATUS_WORDS[record.status],
+            rated=is_rated(record),
+            n_completed=record.n_completed,
+            observed=record.observed,
+            expected=record.expected,
+            ter=record.ter,
+            low=record.low,
+            high=record.high,
+            reliability=record.reliability,
+            rank_low=record.rank_low,
+            rank_high=record.rank_high,
+            at_low=low,
+            at_width=round(high - low, 2),
+            at_ter=scale.at(record.ter),
+        )
+
+
+def therapist_pages(publication: Publication) -> Iterator[TherapistPage]:
+    """Make what every therapist's page shows, in the order of the publication.
+
+    Parameters
+    ----------
+    publication : Publication
+    """
+    scale, average = common_scale(publication), network_average(publication)
+    blocks = _blocks(publication.trend)
+    shifts = _by_id(publication.shift)
+    case_mix = _by_id(publication.case_mix)
+    for record in _records(publication):
+        name = record.therapist_id
+        rating = None
+        if is_rated(record):
+            rating = Rating(
+                ter=record.ter,
+                low=record.low,
+                high=record.high,
+                average=average,
+                minimum=publication.options.minimum,
+                p_below=record.p_below_minimum,
+                n_at_caseness=record.n_at_caseness,
+                observed=record.observed,
+                expected=record.expected,
+                reliability=record.reliability,
+                rank_low=record.rank_low,
+                rank_high=record.rank_high,
+                scale=scale,
+                shifts=_shifts(shifts.get(name, []), case_mix.get(name, []), record.n_at_caseness),
+                blocks=tuple(blocks.get(name, [])[-_BLOCKS_SHOWN:]),
+            )
+        yield TherapistPage(
+            id=name,
+            service=_text(record.service_id),
+            status=record.status,
+            n_completed=record.n_completed,
+            needed=publication.options.completed,
+            rating=rating,
+        )
+
+
+def typical_reliability(publication: Publication) -> float:
+    """Give the median reliability of the rated; NaN where nobody is rated."""
+    rated = publication.ratings["reliability"].dropna()
+    return float(rated.median()) if len(rated) else math.nan
+
+
+def _records(publication: Publication) -> Iterator[Any]:
+    columns = [*_interval(publication, "ter"), *_interval(publication, "rank")]
+    names = dict(zip(columns, ("low", "high", "rank_low", "rank_high"), strict=True))
+    return publication.ratings.rename(columns=names).itertuples(index=False)
+
+
+def _interval(publication: Publication, figure: str) -> list[str]:
+    """Name the two columns of an interval."""
+    return [f"{figure}_{quantile}" for quantile in publication.options.quantile_names]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _by_id(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for name, record in zip(frame["therapist_id"], frame.itertuples(index=False), strict=True):
+        found.setdefault(name, []).append(record)
+    return found
+
+
+def _blocks(trend: pd.DataFrame) -> dict[str, list[Block]]:
+    return {
+        name: [
+            Block(r.first_month, r.last_month, r.n_completed, r.n_at_caseness, r.observed, r.expected)
+            for r in records
+            if math.isfinite(r.observed)  # nobody of the block could recover
+        ]
+        for name, records in _by_id(trend).items()
+    }
+
+
+def _shifts(shifts: list[Any], case_mix: list[Any], n: int) -> tuple[Shift, ...]:
+    """Choose the variables that move the expectation most, and say how the patients differ in each."""
+    finite = [record for record in shifts if math.isfinite(record.shift)]
+    shown = sorted(finite, key=lambda record: (-abs(record.shift), record.variable))[:_SHIFTS_SHOWN]
+    # A bar fills its half at the largest shift, or at one point where all are smaller: small stays small.
+    largest = max([0.01, *(abs(record.shift) for record in shown)])
+    return tuple(
+        Shift(
+            words.label(record.variable),
+            _detail([level for level in case_mix if level.variable == record.variable], n),
+            record.shift,
+            record.shift / largest,
+        )
+        for record in shown
+    )
+
+
+def _detail(levels: list[Any], n: int) -> str:
+    """Compare the patients in one variable: by its mean, or by the share that differs most.
+
+    A share is shown where it stands for five patients or more and leaves out as many: nobody is known by it.
+    """
+    if not levels:
+        return words.NOTHING  # an interaction has no mean of its own
+    means = [level for level in levels if not level.level]
+    if means:
+        return f"mean {words.number(means[0].therapist, 1)}, network {words.number(means[0].network, 1)}"
+    counts = [(round(level.therapist * n), level) for level in levels]
+    shares = [level for count, level in counts if SMALLEST_GROUP <= count <= n - SMALLEST_GROUP]
+    if not shares:
+        return "too few patients to show"
+    most = max(shares, key=lambda level: (abs(level.therapist - level.network), level.level))
+    return (
+        f"{words.level_label(most.level)}: {words.percent(most.therapist)}, "
+        f"network {words.percent(most.network)}"
+    )

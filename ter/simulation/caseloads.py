@@ -1,0 +1,188 @@
+"""Simulate a network: its tables with the truth beside them, or its counts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ter.errors import OptionError
+from ter.kernels import simulate as kernel
+from ter.kernels.patients import Caseloads, Tables, Truth
+from ter.measures import add_outcomes
+from ter.schema import text_series
+from ter.simulation.frames import (
+    episodes_frame,
+    services_frame,
+    sessions_frame,
+    therapist_ids,
+    therapists_frame,
+)
+from ter.simulation.network import Roster, day_number, draw_roster
+from ter.simulation.scenario import Scenario
+from ter.simulation.tables import build_tables, build_truth
+
+IntArray = NDArray[np.int64]
+
+LARGEST_SEED = 2**64 - 1
+_PARTS_A_THREAD = 4  # therapists differ in caseload, so that equal parts are not equal work
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """A simulated network with its truth.
+
+    Attributes
+    ----------
+    episodes : DataFrame
+        One row per episode, therapist by therapist, with the outcome columns added; nothing in it tells the
+        truth.
+    sessions : DataFrame or None
+        One row per appointment, if asked for.
+    therapists, services : DataFrame
+        One row each, with the truth: ``effect`` is the true effect in log-odds.
+    probability : ndarray of float64, shape (N,)
+        Of each episode: the true probability of recovery if completed, for a patient at caseness.
+    scenario : Scenario
+    seed : int
+    """
+
+    episodes: pd.DataFrame
+    sessions: pd.DataFrame | None
+    therapists: pd.DataFrame
+    services: pd.DataFrame
+    probability: NDArray[np.float64]
+    scenario: Scenario
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Setup:
+    roster: Roster
+    tables: Tables
+    truth: Truth
+    seed: np.uint64
+
+    @property
+    def caseloads(self) -> Caseloads:
+        return self.roster.caseloads
+
+    def run(self, work: Callable[..., None], *out: NDArray[Any]) -> None:
+        """Let a kernel fill its arrays, a range of therapists at a time, on as many threads as numba has."""
+        threads = numba.get_num_threads()
+        c = self.caseloads
+        # Ranges of about as many episodes each; a therapist counts for one more, so that empty caseloads
+        # spread too.
+        work_before = np.concatenate([[0], np.cumsum(c.n + 1)])
+        targets = np.linspace(0, work_before[-1], threads * _PARTS_A_THREAD + 1)
+        cuts = np.unique(np.searchsorted(work_before, targets)).tolist()
+
+        def fill(j0: int, j1: int) -> None:
+            work(j0, j1, self.seed, c, self.tables, self.truth, *out)
+
+        if threads == 1:
+            fill(0, c.n.size)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(fill, cuts[:-1], cuts[1:]))
+
+
+def _set_up(scenario: Scenario, seed: int, therapists: Iterable[int] | None) -> _Setup:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed <= LARGEST_SEED:
+        raise OptionError(f"The seed must be a whole number from 0 to {LARGEST_SEED}, not {seed!r}.")
+    n = scenario.network.n_therapists
+    numbers = np.arange(n) if therapists is None else np.array(list(therapists), dtype=np.int64)
+    if numbers.size and (numbers.min() < 0 or numbers.max() >= n or np.unique(numbers).size < numbers.size):
+        raise OptionError(f"therapists must be different numbers from 0 to {n - 1}.")
+    roster = draw_roster(scenario, np.uint64(seed), numbers)
+    plan = scenario.network
+    truth = build_truth(scenario, day_number(plan.last_start), day_number(plan.end))
+    return _Setup(roster, build_tables(scenario, roster.deprivation_tilt), truth, np.uint64(seed))
+
+
+def simulate(
+    scenario: Scenario, seed: int, *, sessions: bool = False, therapists: Iterable[int] | None = None
+) -> Simulation:
+    """Simulate a network.
+
+    Outcomes are drawn from the model of recovery; last scores are then drawn given the outcome, so that the
+    clinical rules recover it from the scores.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed : int
+        From 0 to 2**64 - 1. The same seed gives the same network, on any number of threads.
+    sessions : bool
+        Whether to give the table of appointments as well.
+    therapists : iterable of int, optional
+        Numbers of the therapists to simulate, from 0; by default all. Each gets the very rows that it has in
+        the whole network.
+
+    Returns
+    -------
+    Simulation
+
+    Raises
+    ------
+    OptionError
+        For a seed or therapists out of range.
+    """
+    setup = _set_up(scenario, seed, therapists)
+    c = setup.caseloads
+    n_episodes = int(c.n.sum())
+    record = np.empty((len(kernel.FIELDS) + len(scenario.population.factors), n_episodes), np.int32)
+    probability = np.empty(n_episodes)
+    setup.run(kernel.write_episodes, record, probability)
+    episodes = episodes_frame(scenario, c, record)
+    return Simulation(
+        episodes=add_outcomes(episodes),
+        sessions=_sessions(setup, episodes) if sessions else None,
+        therapists=therapists_frame(scenario, setup.roster),
+        services=services_frame(scenario, setup.roster),
+        probability=probability,
+        scenario=scenario,
+        seed=int(seed),
+    )
+
+
+def _sessions(setup: _Setup, episodes: pd.DataFrame) -> pd.DataFrame:
+    counts = np.empty(len(episodes), np.int64)
+    setup.run(kernel.count_appointments, counts)
+    first_row = np.cumsum(counts) - counts
+    record = np.empty((len(kernel.APPOINTMENT_FIELDS), int(counts.sum())), np.int32)
+    setup.run(kernel.write_appointments, first_row, record)
+    return sessions_frame(episodes, record)
+
+
+def count_outcomes(scenario: Scenario, seed: int, *, therapists: Iterable[int] | None = None) -> pd.DataFrame:
+    """Count the outcomes of a simulated network without making its tables.
+
+    Parameters
+    ----------
+    scenario, seed, therapists
+        As for `simulate`, whose outcomes these are.
+
+    Returns
+    -------
+    DataFrame
+        A row per therapist: ``therapist_id``, ``n_episodes``, ``n_completed``, ``n_at_caseness`` (completed
+        and at caseness at the start), ``n_recovered`` (of those).
+
+    Raises
+    ------
+    OptionError
+        For a seed or therapists out of range.
+    """
+    setup = _set_up(scenario, seed, therapists)
+    counts = np.empty((setup.caseloads.n.size, 4), np.int64)
+    setup.run(kernel.count_outcomes, counts)
+    table = pd.DataFrame(counts, columns=["n_episodes", "n_completed", "n_at_caseness", "n_recovered"])
+    table.insert(0, "therapist_id", text_series(therapist_ids(scenario, setup.caseloads.number)))
+    return table

@@ -1,0 +1,186 @@
+"""A scenario: the whole truth of a simulated network, as one frozen object."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ter.errors import OptionError
+from ter.simulation.parts import Courses, Effects, NetworkPlan, Population
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """The truth of a simulated network.
+
+    Attributes
+    ----------
+    name : str
+        Of the preset it began as, or the user's own.
+    network : NetworkPlan
+        How many therapists and services, how many episodes each, and when.
+    effects : Effects
+        The model of recovery.
+    population : Population
+        Who comes for treatment.
+    courses : Courses
+        How a course of treatment runs and where its scores end.
+
+    Raises
+    ------
+    OptionError
+        If the scenario is impossible; the message gives the reason.
+
+    Examples
+    --------
+    >>> scenario = Scenario.preset("england_2024_25", n_therapists=300, n_services=12, mean_caseload=40)
+    >>> scenario.replace(therapist_sd=0.0).effects.therapist_sd
+    0.0
+    """
+
+    name: str
+    network: NetworkPlan
+    effects: Effects
+    population: Population
+    courses: Courses
+
+    @classmethod
+    def preset(cls, name: str, /, **overrides: Any) -> Scenario:
+        """Give a preset by name, with single parameters replaced.
+
+        Parameters
+        ----------
+        name : str
+            One of `ter.simulation.PRESETS`.
+        **overrides
+            As for `replace`.
+        """
+        from ter.simulation.presets import PRESETS  # the presets are scenarios: they need this class
+
+        if name not in PRESETS:
+            raise OptionError(f"There is no preset {name!r}; the presets are {', '.join(sorted(PRESETS))}.")
+        return PRESETS[name]().replace(**overrides)
+
+    def replace(self, **overrides: Any) -> Scenario:
+        """Give the scenario with some parameters replaced.
+
+        Parameters
+        ----------
+        **overrides
+            Each by the name it has in its part (``mean_caseload=40``), or ``name``.
+        """
+        parts = [part.name for part in dataclasses.fields(self) if part.name != "name"]
+        owner = {field.name: part for part in parts for field in dataclasses.fields(getattr(self, part))}
+        unknown = sorted(set(overrides) - set(owner) - {"name"})
+        if unknown:
+            raise OptionError(
+                f"Unknown parameters {', '.join(unknown)}; the parameters are {', '.join(sorted(owner))}."
+            )
+        changed: dict[str, Any] = {"name": overrides.pop("name", self.name)}
+        for part in parts:
+            values = {key: value for key, value in overrides.items() if owner[key] == part}
+            changed[part] = dataclasses.replace(getattr(self, part), **values)
+        return Scenario(**changed)
+
+    def coefficients(self) -> dict[str, float]:
+        """Give the true coefficients in the coding of a fit.
+
+        Factors are treatment-coded against their first level in sorted order, so the intercept takes the
+        effects of those levels.
+
+        Returns
+        -------
+        dict of str to float
+            By term, as in ``fit.fixed``: ``"intercept"``, ``"phq9_first"``, ``"employment[unemployed]"``; a
+            value that is not recorded is the level ``missing``.
+        """
+        e = self.effects
+        out = {
+            "intercept": e.intercept,
+            "phq9_first": e.phq9,
+            "gad7_first": e.gad7,
+            "wsas_first": e.wsas,
+            "age": e.age,
+            "imd_decile": e.imd,
+            "prior_episodes": e.prior_episodes,
+            "wait_days": e.wait,
+        }
+        factors = {
+            f.column: {level.name: level.effect for level in f.levels} for f in self.population.factors
+        }
+        factors["problem"] = {problem.name: problem.effect for problem in self.population.problems}
+        for column, effects in factors.items():
+            reference = min(name for name in effects if name)
+            out["intercept"] += effects[reference]
+            for name in sorted(effects, key=lambda level: (not level, level)):
+                if name != reference:
+                    out[f"{column}[{name or 'missing'}]"] = effects[name] - effects[reference]
+        return out
+
+    def to_json(self) -> str:
+        """Write the scenario as JSON, dates as ``2024-11-01``."""
+        return (
+            json.dumps(dataclasses.asdict(self), indent=2, default=date.isoformat, ensure_ascii=False) + "\n"
+        )
+
+    @classmethod
+    def from_json(cls, source: str | Path) -> Scenario:
+        """Read a scenario from JSON text, or from a file if given a path.
+
+        Raises
+        ------
+        OptionError
+            If it is not JSON, a key is unknown or missing, a value is of the wrong kind, or the scenario is
+            impossible.
+        """
+        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise OptionError(f"The scenario is not JSON: {error}.") from error
+        return _decode(cls, content, "scenario")
+
+
+def _decode(kind: type[T], content: Any, where: str) -> T:
+    """Build a dataclass from the JSON object that `dataclasses.asdict` made of it."""
+    if not isinstance(content, Mapping):
+        raise OptionError(f"{where} must be an object, not {content!r}.")
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(content) - set(fields))
+    if unknown:
+        raise OptionError(f"{where} has unknown keys {', '.join(unknown)}; it takes {', '.join(fields)}.")
+    missing = sorted(
+        name for name, field in fields.items() if name not in content and field.default is dataclasses.MISSING
+    )
+    if missing:
+        raise OptionError(f"{where} lacks {', '.join(missing)}.")
+    return kind(
+        **{name: _value(hints[name], content[name], f"{where}.{name}") for name in fields if name in content}
+    )
+
+
+def _value(kind: Any, content: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return _decode(typing.cast(type[Any], kind), content, where)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(content, list):
+            raise OptionError(f"{where} must be a list, not {content!r}.")
+        item = typing.get_args(kind)[0]
+        return tuple(_value(item, part, f"{where}[{k}]") for k, part in enumerate(content))
+    if kind is date:
+        try:
+            return date.fromisoformat(content)
+        except (TypeError, ValueError) as error:
+            raise OptionError(f"{where} must be a date such as 2024-11-01, not {content!r}.") from error
+    if kind is str and not isinstance(content, str):
+        raise OptionError(f"{where} must be text, not {content!r}.")
+    return content  # numbers are checked by the part itself

@@ -1,0 +1,357 @@
+"""From a scenario to the tables of the kernels: every distribution as probabilities over whole numbers."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln, logsumexp
+
+from ter.kernels.alias import Alias, build
+from ter.kernels.patients import N_AGE_BANDS, N_GAD7, N_PHQ9_BANDS, Tables, Truth
+from ter.measures import MEASURES
+from ter.simulation.parts import Band, Courses, Factor, Population, ScoreLine
+from ter.simulation.scenario import Scenario
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+N_PHQ9 = 28
+#: Severity, in standard deviations of the scores, for which there is a table of scores; beyond, the outermost
+#: serves.
+SEVERITY_STEP = 0.125
+SEVERITIES = np.arange(-20, 21) * SEVERITY_STEP
+#: What a patient's scores share beside the outcome: three equally likely values of mean 0 and variance 1.
+RESPONSES = np.array([-math.sqrt(1.5), 0.0, math.sqrt(1.5)])
+#: Strata, on which the levels of factors depend: the upper ends of the bands of age and PHQ-9, and what
+#: stands for each band.
+AGE_ENDS, AGE_MIDDLES = np.array([24, 39, 59, 74]), np.array([20.0, 32.0, 49.0, 66.0, 80.0])
+PHQ9_ENDS, PHQ9_MIDDLES = np.array([9, 19]), np.array([6.0, 14.5, 22.5])
+N_STRATA = 10 * N_AGE_BANDS * N_PHQ9_BANDS
+#: What counts for a value that is not recorded.
+WSAS_STAND_IN, IMD_STAND_IN = 18.0, 5.0
+#: Severity in the model's therapist slopes: (PHQ-9 - centre) / scale.
+SEVERITY_CENTRE, SEVERITY_SCALE = 14.0, 6.0
+# Points beyond a measure's range to which the normal distribution of first scores is followed.
+_BEYOND = 40
+MOST_SESSIONS = 40
+MOST_MISSED = 10
+
+
+def alias(p: FloatArray) -> Alias:
+    """Give the alias table of distributions, one a row; weights need not sum to 1."""
+    p = np.atleast_2d(p)
+    table = Alias(np.empty(p.shape, np.uint64), np.empty(p.shape, np.int64))
+    build(p / p.sum(axis=1, keepdims=True), table.threshold, table.other)
+    return table
+
+
+def measures_of(population: Population) -> tuple[str, ...]:
+    """Name the measures of a population: PHQ-9, GAD-7, and the specific ones in use, sorted."""
+    specific = {problem.measure for problem in population.problems if problem.measure_share > 0}
+    return ("phq9", "gad7", *sorted(specific))
+
+
+def band_shares(bands: tuple[Band, ...]) -> FloatArray:
+    """Give the probability of each whole number from 0 to the highest of the bands."""
+    out = np.zeros(max(band.high for band in bands) + 1)
+    for band in bands:
+        out[band.low : band.high + 1] += band.share / (band.high - band.low + 1)
+    return out
+
+
+def decile_shares(population: Population, tilt: FloatArray) -> FloatArray:
+    """Give the shares of the deciles in services whose log shares are tilted, shape (S, 10)."""
+    weights = np.asarray(population.deciles) * np.exp(tilt[:, None] * (np.arange(1, 11) - 5.5))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def score_shares(population: Population) -> FloatArray:
+    """Give the joint distribution of PHQ-9 and GAD-7 at the start, shape (problems, severities, 28, 22).
+
+    A bivariate normal density at whole points, of which those beyond a measure's range count as its end,
+    thinned by `below_caseness` where both scores are below their thresholds.
+    """
+    phq9, gad7 = (np.arange(-_BEYOND, n + _BEYOND) for n in (N_PHQ9, N_GAD7))
+    below = (phq9[:, None] < _caseness("phq9")) & (gad7 < _caseness("gad7"))
+    taken_on = np.where(below, population.below_caseness, 1.0)
+    to_phq9, to_gad7 = (_to_range(n) for n in (N_PHQ9, N_GAD7))
+    rho = population.score_correlation
+    out = np.empty((len(population.problems), SEVERITIES.size, N_PHQ9, N_GAD7))
+    for k, problem in enumerate(population.problems):
+        for s, severity in enumerate(SEVERITIES):
+            a = ((phq9 - problem.phq9_mean) / problem.phq9_sd - severity)[:, None]
+            b = (gad7 - problem.gad7_mean) / problem.gad7_sd - severity
+            log = -(a * a - 2 * rho * a * b + b * b) / (2 * (1 - rho * rho))
+            out[k, s] = to_phq9 @ (taken_on * np.exp(log - log.max())) @ to_gad7.T
+    return np.asarray(out / out.sum(axis=(2, 3), keepdims=True))
+
+
+def _to_range(n: int) -> FloatArray:
+    """Give the matrix that moves what lies beyond 0 to n - 1 to its ends, shape (n, n + 2 · 40)."""
+    points = np.clip(np.arange(-_BEYOND, n + _BEYOND), 0, n - 1)
+    return np.asarray(points == np.arange(n)[:, None], dtype=np.float64)
+
+
+def wsas_shares(population: Population) -> FloatArray:
+    """Give the distribution of WSAS by PHQ-9 and GAD-7, shape (28 · 22, 42); 41 is "not recorded"."""
+    phq9, gad7 = np.arange(N_PHQ9)[:, None], np.arange(N_GAD7)[None, :]
+    mean = population.wsas_level + population.wsas_phq9 * phq9 + population.wsas_gad7 * gad7
+    recorded = np.exp(_log_normal(np.arange(41), mean.reshape(-1, 1), population.wsas_sd))
+    recorded *= (1 - population.wsas_unrecorded) / recorded.sum(axis=1, keepdims=True)
+    return np.column_stack([recorded, np.full(recorded.shape[0], population.wsas_unrecorded)])
+
+
+def _log_normal(points: NDArray[Any], mean: FloatArray, sd: float) -> FloatArray:
+    """Give the log of a normal density at points, 0 at the likeliest: it never vanishes everywhere."""
+    log = -0.5 * ((points - mean) / sd) ** 2
+    return np.asarray(log - log.max(axis=-1, keepdims=True))
+
+
+def session_shares(mean: float, cv: float) -> FloatArray:
+    """Give the distribution of attended sessions, 0 to 40, with a given mean.
+
+    A gamma density at 2 to 40, whose rate is found by bisection so that the mean is exact after the cut.
+    """
+    n = np.arange(2, MOST_SESSIONS + 1)
+
+    def weights(rate: float) -> FloatArray:
+        log = (1 / cv**2 - 1) * np.log(n) - rate * n
+        return np.asarray(np.exp(log - logsumexp(log)))
+
+    low, high = -200.0, 200.0
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if weights(middle) @ n > mean else (low, middle)
+    return np.concatenate([[0.0, 0.0], weights((low + high) / 2)])
+
+
+def poisson_shares(mean: float) -> FloatArray:
+    """Give the distribution of missed appointments: Poisson, cut at 10."""
+    k = np.arange(MOST_MISSED + 1)
+    if mean == 0:
+        return np.asarray(k == 0, dtype=np.float64)
+    log = k * math.log(mean) - gammaln(k + 1)
+    return np.asarray(np.exp(log - logsumexp(log)))
+
+
+def strata_shares(population: Population, scores: FloatArray) -> FloatArray:
+    """Give the share of the population in each stratum (decile, age band, PHQ-9 band), shape (150,).
+
+    Parameters
+    ----------
+    scores : ndarray of float64, shape (problems, severities, 28, 22)
+        From `score_shares`.
+    """
+    ages = band_shares(population.ages)
+    years, deciles = np.arange(ages.size), np.arange(1, 11)
+    problems = np.array([problem.share for problem in population.problems])
+    in_band = np.searchsorted(PHQ9_ENDS, np.arange(N_PHQ9))[:, None] == np.arange(N_PHQ9_BANDS)
+    bands = np.einsum("k,kspg,pb->sb", problems, scores, in_band)
+    centre = population.severity_by_deprivation * (5.5 - deciles[:, None])
+    centre = centre + population.severity_by_age * (years - 40) / 10
+    # The spread over therapists and services; where there is none, that of rounding to a step.
+    sd = math.hypot(population.therapist_shift_sd, population.service_shift_sd, SEVERITY_STEP / 2)
+    weights = np.exp(_log_normal(SEVERITIES, centre[:, :, None], sd))
+    weights /= weights.sum(axis=2, keepdims=True)
+    cells = (weights @ bands) * ages[:, None] * np.asarray(population.deciles)[:, None, None]
+    of_age = np.searchsorted(AGE_ENDS, years) == np.arange(N_AGE_BANDS)[:, None]
+    return np.asarray(of_age @ cells).ravel()
+
+
+def level_shares(factor: Factor, strata: FloatArray) -> FloatArray:
+    """Give the distribution of a factor's levels in each stratum, shape (150, levels).
+
+    The levels' weights follow their dependence on deprivation, age and severity, and are scaled level by
+    level until the population has the shares of the scenario (iterative proportional fitting).
+    """
+    decile, age, phq9 = np.meshgrid(np.arange(1, 11), AGE_MIDDLES, PHQ9_MIDDLES, indexing="ij")
+    shares = np.array([level.share for level in factor.levels])
+    log = (
+        np.array(
+            [
+                level.by_deprivation * (5.5 - decile)
+                + level.by_age * (age - 40) / 10
+                + level.by_severity * (phq9 - 14) / 5
+                for level in factor.levels
+            ]
+        )
+        .reshape(shares.size, -1)
+        .T
+    )
+    weights = np.exp(log - log.max(axis=1, keepdims=True)) * shares
+    for _ in range(1000):
+        weights /= weights.sum(axis=1, keepdims=True)
+        marginal = strata @ weights
+        if np.abs(marginal - shares).max() < 1e-12:
+            break
+        weights *= np.divide(shares, marginal, out=np.ones_like(shares), where=shares > 0)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def specific_first_shares(measures: tuple[str, ...], line: ScoreLine) -> FloatArray:
+    """Give the distribution of each measure at the start by GAD-7, shape (measures · 22, W)."""
+    width = _width(measures)
+    out = np.empty((len(measures), N_GAD7, width))
+    gad7 = _in_units("gad7", np.arange(N_GAD7))
+    for m, measure in enumerate(measures):
+        mean = line.level + line.carry * gad7
+        out[m] = _on_points(measure, width, mean, line.sd)
+    return out.reshape(-1, width)
+
+
+def last_shares(courses: Courses, measures: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
+    """Give the distribution of last scores by side, response, measure and first score.
+
+    Returns
+    -------
+    last : ndarray of float64, shape (3 · R · M · W, W)
+        Sides: recovered; not recovered and below the threshold; not recovered and above it.
+    above : ndarray of float64, shape (R, M, W)
+        The probability that a score ends at or above the threshold, by the line of those not recovered.
+    """
+    width = _width(measures)
+    last = np.empty((3, RESPONSES.size, len(measures), width, width))
+    above = np.empty((RESPONSES.size, len(measures), width))
+    points = np.arange(width)
+    for m, measure in enumerate(measures):
+        below = points < _caseness(measure)
+        first = _in_units(measure, points)
+        for r, response in enumerate(RESPONSES):
+            for side, line in enumerate((courses.recovered, courses.not_recovered, courses.not_recovered)):
+                mean = line.level + line.carry * first + response * math.sqrt(courses.together) * line.sd
+                free = _on_points(measure, width, mean, math.sqrt(1 - courses.together) * line.sd)
+                cut = _on_points(
+                    measure,
+                    width,
+                    mean,
+                    math.sqrt(1 - courses.together) * line.sd,
+                    below if side < 2 else ~below,
+                )
+                last[side, r, m] = cut
+                above[r, m] = free[:, ~below].sum(axis=1)
+    return last.reshape(-1, width), above
+
+
+def _width(measures: tuple[str, ...]) -> int:
+    return 1 + max(int(MEASURES[measure].high) for measure in measures)
+
+
+def _caseness(measure: str) -> int:
+    return int(cast(float, MEASURES[measure].caseness))  # `Problem` takes measures with a threshold only
+
+
+def _in_units(measure: str, score: NDArray[np.int64]) -> FloatArray:
+    low = MEASURES[measure].low
+    return np.asarray((score - low) / (_caseness(measure) - low))
+
+
+def _on_points(
+    measure: str, width: int, mean: FloatArray, sd: float, allowed: NDArray[np.bool_] | None = None
+) -> FloatArray:
+    """Give a normal density at the measure's points, for each mean, in its units; shape (means, width)."""
+    points = np.arange(width)
+    possible = (points >= MEASURES[measure].low) & (points <= MEASURES[measure].high)
+    if allowed is not None:
+        possible &= allowed
+    log = np.where(possible, -0.5 * ((_in_units(measure, points) - mean[:, None]) / sd) ** 2, -np.inf)
+    return np.asarray(np.exp(log - logsumexp(log, axis=1, keepdims=True)))
+
+
+def build_tables(scenario: Scenario, deprivation_tilt: FloatArray) -> Tables:
+    """Give the tables of a scenario.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    deprivation_tilt : ndarray of float64, shape (S,)
+        Of each service: the slope of the log shares on the decile.
+    """
+    deciles = alias(decile_shares(scenario.population, deprivation_tilt))
+    return _shared_tables(scenario.population, scenario.courses)._replace(deciles=deciles)
+
+
+# Cached, because a study simulates one population many times; the kernels only read the tables.
+@lru_cache(maxsize=4)
+def _shared_tables(population: Population, courses: Courses) -> Tables:
+    """Give all tables; the deciles are those of a service without a tilt."""
+    problems, factors = population.problems, population.factors
+    measures = measures_of(population)
+    scores = score_shares(population)
+    strata = strata_shares(population, scores)
+    ages = band_shares(population.ages)
+    n_levels = max((len(factor.levels) for factor in factors), default=1)
+    levels = np.zeros((len(factors), N_STRATA, n_levels))
+    effects = np.zeros((len(factors), n_levels))
+    for f, factor in enumerate(factors):
+        levels[f, :, : len(factor.levels)] = level_shares(factor, strata)
+        effects[f, : len(factor.levels)] = [level.effect for level in factor.levels]
+    last, above = last_shares(courses, measures)
+    return Tables(
+        deciles=alias(decile_shares(population, np.zeros(1))),
+        ages=alias(ages),
+        problems=alias(np.array([problem.share for problem in problems])),
+        scores=alias(scores.reshape(-1, N_PHQ9 * N_GAD7)),
+        wsas=alias(wsas_shares(population)),
+        prior=alias(np.asarray(population.prior_episodes)),
+        waits=alias(band_shares(population.waits)),
+        factors=alias(levels.reshape(-1, n_levels)),
+        sessions=alias(session_shares(courses.sessions_mean, courses.sessions_cv)),
+        dna=alias(poisson_shares(courses.dna_mean)),
+        cancelled=alias(poisson_shares(courses.cancelled_mean)),
+        specific_first=alias(specific_first_shares(measures, population.specific_first)),
+        last=alias(last),
+        above=above,
+        age_band=np.searchsorted(AGE_ENDS, np.arange(ages.size)),
+        phq9_band=np.searchsorted(PHQ9_ENDS, np.arange(N_PHQ9)),
+        lowest=np.array([int(MEASURES[measure].low) for measure in measures]),
+        highest=np.array([int(MEASURES[measure].high) for measure in measures]),
+        caseness=np.array([_caseness(measure) for measure in measures]),
+        problem_measure=np.array(
+            [measures.index(p.measure) if p.measure_share > 0 else -1 for p in problems]
+        ),
+        problem_measure_share=np.array([float(problem.measure_share) for problem in problems]),
+        problem_effect=np.array([float(problem.effect) for problem in problems]),
+        factor_effect=effects,
+    )
+
+
+def build_truth(scenario: Scenario, last_start: int, last_day: int) -> Truth:
+    """Give the scenario's numbers that the kernels use as they are; days since 1970-01-01."""
+    e, p, c = scenario.effects, scenario.population, scenario.courses
+    completion = min(max(c.completion, 1e-300), 1 - 1e-16)  # finite log-odds; no draw can tell
+    numbers = Truth(
+        intercept=e.intercept,
+        phq9=e.phq9,
+        gad7=e.gad7,
+        wsas=e.wsas,
+        age=e.age,
+        imd=e.imd,
+        prior=e.prior_episodes,
+        wait=e.wait,
+        wsas_missing=e.wsas_missing,
+        imd_missing=e.imd_missing,
+        wsas_stand_in=WSAS_STAND_IN,
+        imd_stand_in=IMD_STAND_IN,
+        severity_centre=SEVERITY_CENTRE,
+        severity_scale=SEVERITY_SCALE,
+        crossing=scenario.network.crossing,
+        imd_unrecorded=p.imd_unrecorded,
+        severity_by_deprivation=p.severity_by_deprivation,
+        severity_by_age=p.severity_by_age,
+        severity_low=SEVERITIES[0],
+        severity_step=SEVERITY_STEP,
+        completion=math.log(completion / (1 - completion)),
+        completion_by_age=c.completion_by_age,
+        completion_by_imd=c.completion_by_imd,
+        completion_by_phq9=c.completion_by_phq9,
+        fortnightly=c.fortnightly,
+        missing_last=c.missing_last,
+        last_start=last_start,
+        last_day=last_day,
+    )
+    # A whole number where a float belongs would compile the kernels anew.
+    return Truth._make([*(float(value) for value in numbers[:-2]), last_start, last_day])

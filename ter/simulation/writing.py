@@ -1,0 +1,132 @@
+"""A simulated network as files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from ter.errors import OptionError
+from ter.measures import OUTCOME_COLUMNS
+from ter.schema import THERAPIST_COLUMNS
+from ter.simulation.caseloads import Simulation
+from ter.simulation.scenario import Scenario
+
+EPISODES, SESSIONS, THERAPISTS = "episodes.parquet", "sessions.parquet", "therapists.parquet"
+TRUE_THERAPISTS, TRUE_SERVICES = "truth_therapists.csv", "truth_services.csv"
+TRUE_EPISODES = "truth_episodes.parquet"
+SCENARIO, CHECKSUMS = "scenario.json", "SHA256SUMS"
+
+#: Every file that `write_simulation` may write.
+FILES = (
+    EPISODES,
+    SESSIONS,
+    THERAPISTS,
+    TRUE_THERAPISTS,
+    TRUE_SERVICES,
+    TRUE_EPISODES,
+    SCENARIO,
+    CHECKSUMS,
+)
+
+
+def write_simulation(simulation: Simulation, folder: Path, *, overwrite: bool = False) -> list[Path]:
+    """Write a simulated network.
+
+    The input tables (``episodes.parquet``, ``sessions.parquet`` if there are sessions,
+    ``therapists.parquet``) tell nothing of the truth, and hold no derived outcomes. The truth stands beside
+    them: ``truth_therapists.csv``, ``truth_services.csv``, ``truth_episodes.parquet`` (probability of
+    recovery). ``scenario.json`` holds the scenario and the seed, ``SHA256SUMS`` the checksums of the rest.
+    The same simulation gives the same bytes with the same versions of pandas and pyarrow.
+
+    Parameters
+    ----------
+    simulation : Simulation
+    folder : Path
+        Made where it does not exist.
+    overwrite : bool
+        Whether to replace the files of an earlier simulation.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    OptionError
+        If files of an earlier simulation are in the folder, and `overwrite` is false.
+    """
+    there = [folder / name for name in FILES if (folder / name).exists()]
+    if there and not overwrite:
+        raise OptionError(
+            f"{there[0]} exists already. Choose another folder, or ask for it to be overwritten."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in there:
+        path.unlink()
+
+    truth = simulation.episodes[["episode_id"]].assign(probability=simulation.probability)
+    known = [column for column in THERAPIST_COLUMNS if column in simulation.therapists]
+    tables = {
+        EPISODES: simulation.episodes.drop(columns=list(OUTCOME_COLUMNS)),
+        THERAPISTS: simulation.therapists[known],
+        TRUE_EPISODES: truth,
+    }
+    if simulation.sessions is not None:
+        tables[SESSIONS] = simulation.sessions
+    for name, table in tables.items():
+        table.to_parquet(folder / name, index=False, compression="zstd")
+    _write_csv(simulation.therapists.drop(columns=known[1:]), folder / TRUE_THERAPISTS)
+    _write_csv(simulation.services, folder / TRUE_SERVICES)
+    _write_text(folder / SCENARIO, scenario_to_json(simulation.scenario, simulation.seed))
+    written = sorted(path for name in FILES if (path := folder / name).exists())
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in written]
+    _write_text(folder / CHECKSUMS, "".join(sums))
+    return [*written, folder / CHECKSUMS]
+
+
+def scenario_to_json(scenario: Scenario, seed: int) -> str:
+    """Write a scenario and a seed as one JSON text."""
+    content = {"seed": seed, "scenario": json.loads(scenario.to_json())}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_scenario(path: Path) -> tuple[Scenario, int | None]:
+    """Read a scenario from a file: a plain one, or one with the seed of a simulation.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    scenario : Scenario
+    seed : int or None
+        None where the file has none.
+
+    Raises
+    ------
+    OptionError
+        If the file cannot be read, is not JSON, or its scenario is not one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise OptionError(f"{path} cannot be read as a scenario: {error}.") from error
+    if isinstance(content, dict) and set(content) == {"seed", "scenario"}:
+        if not isinstance(content["seed"], int):
+            raise OptionError(f"The seed in {path} must be a whole number, not {content['seed']!r}.")
+        return Scenario.from_json(json.dumps(content["scenario"])), content["seed"]
+    return Scenario.from_json(text), None
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    _write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,17 @@
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> Path:
+    """Real data with the answers of other programs; it is not part of the project."""
+    folder = Path(os.environ.get("TER_REFERENCE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        if os.environ.get("TER_REFERENCE_REQUIRED"):
+            pytest.fail(f"the reference data must be present here, and are not in {folder}")
+        pytest.skip(f"no reference data in {folder}: set TER_REFERENCE_DATA")
+    return folder

@@ -1,0 +1,105 @@
+"""Kills runs of `write_report`, and checks what each of them leaves. See test_crashes.py."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from made_fit import MadeFit
+from made_publication import make_publication
+
+from ter.reports import monthly
+from ter.reports.publishing import verify
+
+EDITIONS = [make_publication(12, seed=seed) for seed in (1, 2)]
+EDITIONS = [replace(edition, fingerprint=str(i) * 64) for i, edition in enumerate(EDITIONS)]
+
+
+def write(out: Path, edition: int) -> None:
+    monthly.publish = lambda fit, ratings: EDITIONS[edition]
+    monthly.write_report(MadeFit(), None, "2026-10", out / "reports", models=out / "models", overwrite=True)
+
+
+def run_and_die(work: Callable[[], None], kill_after: float | None) -> bool:
+    """Run in a fork; kill it after so many seconds, unless it kills itself. Return whether it was killed."""
+    child = os.fork()
+    if not child:
+        work()
+        os._exit(0)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    killed = os.WIFSIGNALED(status)
+    assert killed or os.waitstatus_to_exitcode(status) == 0
+    return killed
+
+
+def die_at_rename(out: Path, edition: int, nth: int, *, after: bool) -> None:
+    """Write a report, and die right before or right after the nth rename."""
+    rename, count = Path.rename, 0
+
+    def counted(self: Path, target: Path) -> Path:
+        nonlocal count
+        count += 1
+        if count == nth and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        moved = rename(self, target)
+        if count == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return moved
+
+    Path.rename = counted
+    write(out, edition)
+
+
+def check(out: Path, old: str, new: str) -> str:
+    """Check that one whole month is there: in its place, or put back there by the next run. Return which."""
+    month = out / "reports" / "2026-10"
+    if not month.exists():
+        aside = out / "reports" / ".2026-10.aside"
+        verify(aside)
+        month = aside
+    verify(month)
+    found = (month / "manifest.json").read_text()
+    (edition,) = [digit for digit in (old, new) if digit * 64 in found]
+    return edition
+
+
+def main(mode: str, out: Path) -> None:
+    write(out, 0)
+    start = time.perf_counter()
+    write(out, 0)
+    duration = time.perf_counter() - start
+    current, killed = "0", 0
+    plan: list[tuple[int, bool] | float]
+    if mode == "random":
+        chance = random.Random(1)
+        plan = [chance.uniform(0, 1.2 * duration) for _ in range(20)]
+    else:
+        # The model has three renames as well as the month: aside, into place, to the trash.
+        plan = [(nth, after) for nth in range(1, 7) for after in (False, True)]
+    for step in plan:
+        other = "1" if current == "0" else "0"
+        if isinstance(step, tuple):
+            killed += run_and_die(lambda: die_at_rename(out, int(other), step[0], after=step[1]), None)  # noqa: B023
+        else:
+            killed += run_and_die(lambda: write(out, int(other)), step)  # noqa: B023
+        current = check(out, current, other)
+        # The next run mends whatever was left, and leaves nothing but what it published.
+        write(out, int(current))
+        verify(out / "reports" / "2026-10")
+        assert [path.name for path in (out / "reports").iterdir()] == ["2026-10"]
+        assert [path.name for path in (out / "models").iterdir()] == ["2026-10"]
+        assert (out / "models" / "2026-10" / "model.ter").read_text() == "model"
+    print("killed", killed)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,31 @@
+"""A run of the report dies by ``kill -9``, at random instants and at every rename: the month stays whole.
+
+The runs are forked from one process that has everything imported, so that each takes no start-up.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ter
+
+DRIVER = Path(__file__).with_name("crash_driver.py")
+
+
+@pytest.mark.parametrize("mode", ["random", "renames"])
+def test_a_crash_leaves_the_month_whole(tmp_path: Path, mode: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(DRIVER), mode, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(Path(ter.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    # The driver says how many runs it killed, so that a driver which kills none is no success.
+    killed = int(done.stdout.split()[-1])
+    assert killed >= (10 if mode == "random" else 4)

@@ -1,0 +1,359 @@
+import base64
+import hashlib
+import html
+import re
+import time
+from dataclasses import replace
+from importlib.resources import files
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from html_checks import Page, check
+from made_publication import HOSTILE_IDS, make_publication
+
+from ter.ratings.publication import Publication
+from ter.reports import figures
+from ter.reports.names import file_stem
+from ter.reports.pages import Edition, index_page, therapist_pages
+from ter.reports.words import THERAPISTS, Vocabulary
+
+EDITION = Edition("TER report, October 2026", "2026-10", "2026-10-31", THERAPISTS)
+
+
+def hrefs(publication: Publication) -> dict[str, str]:
+    return {name: f"therapists/{file_stem(name)}.html" for name in publication.ratings["therapist_id"]}
+
+
+@pytest.fixture(scope="module")
+def index(publication: Publication) -> str:
+    return index_page(publication, EDITION, hrefs(publication))
+
+
+@pytest.fixture(scope="module")
+def pages(publication: Publication) -> dict[str, str]:
+    return dict(therapist_pages(publication, EDITION))
+
+
+def of_status(publication: Publication, status: str) -> list[str]:
+    ratings = publication.ratings
+    return ratings.loc[ratings["status"] == status, "therapist_id"].tolist()
+
+
+def words_of(page: str) -> str:
+    return re.sub(r"\s+", " ", Page(page).visible)
+
+
+def test_every_therapist_has_a_page(publication: Publication, pages: dict[str, str]) -> None:
+    assert list(pages) == publication.ratings["therapist_id"].tolist()
+
+
+def test_every_page_is_well_made(index: str, pages: dict[str, str]) -> None:
+    for page in (index, *pages.values()):
+        check(page)
+
+
+def test_every_status_is_among_the_pages(publication: Publication) -> None:
+    """Without which the checks above would see less than they seem to."""
+    assert {"provisional", "rated", "support", "watch"} <= set(publication.ratings["status"])
+
+
+def test_behind_the_gate_only_the_count_is_a_number(publication: Publication, pages: dict[str, str]) -> None:
+    ratings = publication.ratings.set_index("therapist_id")
+    names = of_status(publication, "provisional")
+    assert names
+    for name in names:
+        page = Page(pages[name])
+        text = page.visible.replace(name, "").replace(ratings["service_id"][name], "")
+        numbers = set(
+            re.findall(r"\d+(?:\.\d+)*", text.replace("31 October 2026", "").replace("October 2026", ""))
+        )
+        assert numbers == {str(ratings["n_completed"][name]), "10", "0.1.0"}
+        assert f"{ratings['n_completed'][name]} of 10 completed treatments" in text
+
+
+def test_the_network_page_shows_no_figure_of_the_gated(publication: Publication, index: str) -> None:
+    ratings = publication.ratings.set_index("therapist_id")
+    lines = re.findall(r'<tr><th scope="row".*?</tr>', index.split('id="table"')[1], re.S)
+    rows = dict(zip(ratings.index, lines, strict=False))
+    for name in of_status(publication, "provisional"):
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", rows[name], re.S)
+        shown = [re.sub(r"<[^>]*>", "", cell) for cell in cells]
+        assert shown == [
+            ratings["service_id"][name], "Not rated yet", f"{ratings['n_completed'][name]} of 10",
+            "–", "–", "", "–", "–", "–", "–",
+        ]  # fmt: skip
+
+
+def test_a_rating_stands_with_its_interval_and_so_does_a_rank(publication: Publication, index: str) -> None:
+    first = publication.ratings.dropna(subset=["ter"]).iloc[0]
+    row = re.sub(
+        r"<[^>]*>",
+        " ",
+        index.split(f">{html.escape(first.therapist_id, quote=True)}</a>")[1].split("</tr>")[0],
+    )
+    assert f" {first.ter:.0f}  {first.ter_q05:.0f} to {first.ter_q95:.0f} " in row
+    assert f" {first.rank_q05:.0f} to {first.rank_q95:.0f} " in row
+    assert f"{first.expected_rank:.1f}" not in row
+
+
+def test_the_table_is_in_order_of_the_ids(publication: Publication, index: str) -> None:
+    found = re.findall(r'<a href="(therapists/[^"]*)"', index)
+    assert found == list(hrefs(publication).values())
+
+
+def test_hostile_ids_are_shown_exactly(publication: Publication, index: str, pages: dict[str, str]) -> None:
+    for name in HOSTILE_IDS:
+        assert name in Page(index).texts("bdi")
+        page = Page(pages[name])
+        assert name in page.texts("h1")
+        assert "<img" not in pages[name]
+        assert page.all("script") == []
+    assert len(Page(index).all("script")) == 1
+    assert "49" not in Page(pages["{{ 7 * 7 }}"]).texts("h1")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "sentence"),
+    [
+        (44.0, 61.0, "So your results fit well with the average."),
+        (51.0, 61.0, "All of this range is above the network's average of 51."),
+        (30.0, 50.0, "All of this range is below the network's average of 51."),
+    ],
+)
+def test_the_answer_agrees_with_the_interval(low: float, high: float, sentence: str) -> None:
+    one = make_publication(20, hostile=False, minimum=None)
+    ratings = one.ratings.copy()
+    rated = ratings["ter"].notna()
+    ratings.loc[rated, ["ter_q05", "ter", "ter_q95"]] = [low, (low + high) / 2, high]
+    changed = replace(one, ratings=ratings)
+    page = words_of(dict(therapist_pages(changed, EDITION))[ratings.loc[rated, "therapist_id"].iloc[0]])
+    assert sentence in page
+    assert f"between {low:.0f} and {high:.0f}" in page
+    assert "minimum" not in page
+
+
+@pytest.mark.parametrize(
+    ("reliability", "sentence"), [(0.2, "Not very sure yet."), (0.5, "Fairly sure."), (0.8, "Quite sure.")]
+)
+def test_certainty_is_said_in_words(reliability: float, sentence: str) -> None:
+    one = make_publication(20, hostile=False)
+    ratings = one.ratings.copy()
+    ratings.loc[ratings["ter"].notna(), "reliability"] = reliability
+    rated = ratings.dropna(subset=["ter"])["therapist_id"].iloc[0]
+    page = words_of(dict(therapist_pages(replace(one, ratings=ratings), EDITION))[rated])
+    assert sentence in page
+    assert f"About {reliability:.0%}" in page or f"about {reliability:.0%}" in page
+
+
+def test_a_therapist_without_patients_at_caseness_has_a_page() -> None:
+    one = make_publication(20, hostile=False)
+    ratings = one.ratings.copy()
+    name = ratings.dropna(subset=["ter"])["therapist_id"].iloc[0]
+    ratings.loc[ratings["therapist_id"] == name, "n_at_caseness"] = 0
+    ratings.loc[ratings["therapist_id"] == name, ["observed", "expected", "predicted", "o_e", "p_e"]] = np.nan
+    without = {
+        key: frame[frame["therapist_id"] != name]
+        for key, frame in (("shift", one.shift), ("trend", one.trend), ("case_mix", one.case_mix))
+    }
+    page = dict(therapist_pages(replace(one, ratings=ratings, **without), EDITION))[name]
+    check(page)
+    assert "no patient was unwell enough at the start" in words_of(page)
+    assert "nan" not in words_of(page)
+
+
+def test_a_small_share_of_patients_is_not_shown() -> None:
+    """With 12 patients, a share of 25% is three of them."""
+    one = make_publication(20, hostile=False)
+    name = one.ratings.dropna(subset=["ter"])["therapist_id"].iloc[0]
+    ratings = one.ratings.copy()
+    ratings.loc[ratings["therapist_id"] == name, "n_at_caseness"] = 12
+    case_mix = one.case_mix.copy()
+    own = (case_mix["therapist_id"] == name) & (case_mix["variable"] == "employment")
+    case_mix.loc[own, "therapist"] = [0.25, 0.75]
+    shift = one.shift[one.shift["therapist_id"] == name].assign(shift=[0.0] * 4 + [0.05] + [0.0] * 3)
+    page = words_of(
+        dict(therapist_pages(replace(one, ratings=ratings, case_mix=case_mix, shift=shift), EDITION))[name]
+    )
+    assert "too few patients to show" in page
+    assert "unemployed: 25%" not in page
+    case_mix.loc[own, "therapist"] = [0.5, 0.5]
+    page = words_of(
+        dict(therapist_pages(replace(one, ratings=ratings, case_mix=case_mix, shift=shift), EDITION))[name]
+    )
+    assert "not recorded: 50%, network 60%" in page or "unemployed: 50%, network 40%" in page
+
+
+def test_the_largest_shifts_come_first(publication: Publication, pages: dict[str, str]) -> None:
+    name = of_status(publication, "rated")[0]
+    shifts = publication.shift.loc[publication.shift["therapist_id"] == name, "shift"]
+    wanted = sorted(shifts.abs(), reverse=True)[:6]
+    shown = re.findall(r'<td class="nowrap">([+\u2212]?[\d.]+)</td>', pages[name])
+    assert [abs(float(text.replace("\u2212", "-"))) for text in shown] == [
+        round(100 * value, 1) for value in wanted
+    ]
+
+
+def test_one_service_without_its_effect_is_said() -> None:
+    one = make_publication(20)
+    left_out = replace(one, model=replace(one.model, service_effect="left out: there is one service only"))
+    assert "left out: there is one service only" in words_of(index_page(left_out, EDITION, hrefs(one)))
+
+
+def test_what_was_left_out_is_said(index: str) -> None:
+    text = words_of(index)
+    assert "not completed 1,200" in text
+    assert "dropped" in text
+
+
+def test_nobody_rated_makes_pages_too() -> None:
+    one = make_publication(2, hostile=False)
+    ratings = one.ratings.assign(status="provisional", n_completed=[9, 3])
+    for column in ratings.columns[5:]:
+        ratings[column] = np.nan
+    network = replace(one.network, n_rated=0, n_provisional=2, observed=np.nan, expected=np.nan)
+    empty = {name: getattr(one, name).iloc[:0] for name in ("trend", "case_mix", "shift", "calibration")}
+    none = replace(one, ratings=ratings, network=network, **empty)
+    page = index_page(none, EDITION, hrefs(none))
+    check(page)
+    assert "Nobody is rated yet." in words_of(page)
+    assert "nan" not in words_of(page).lower()
+    for page in dict(therapist_pages(none, EDITION)).values():
+        check(page)
+
+
+def test_other_units_have_their_own_words(publication: Publication) -> None:
+    page = index_page(publication, Edition("NHS providers", "", "", Vocabulary.of("provider")), {})
+    check(page)
+    text = words_of(page)
+    assert "therapist" not in text.lower()
+    assert "All providers" in text
+    assert 'href="therapists' not in page
+
+
+def test_a_page_takes_less_than_5_ms() -> None:
+    """10,000 pages a minute leave 6 ms for each. Processor time, so that a busy machine is no failure."""
+    many = make_publication(400, hostile=False)
+    list(therapist_pages(make_publication(5), EDITION))
+    start = time.process_time()
+    n = sum(1 for _ in therapist_pages(many, EDITION))
+    assert (time.process_time() - start) / n < 0.005
+
+
+def test_pages_are_the_same_each_time(publication: Publication, index: str, pages: dict[str, str]) -> None:
+    assert index_page(publication, EDITION, hrefs(publication)) == index
+    assert dict(therapist_pages(publication, EDITION)) == pages
+
+
+# Contrast, by the formula of WCAG 2.1 (relative luminance).
+
+CSS = "".join(
+    (files("ter.reports") / "templates" / name).read_text(encoding="utf-8")
+    for name in ("style.css", "network.css", "print.css")
+)
+COLOURS = dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", CSS))
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def contrast(first: str, second: str) -> float:
+    dark, light = sorted((luminance(COLOURS[first]), luminance(COLOURS[second])))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_the_contrast_formula() -> None:
+    assert (luminance("#ffffff") + 0.05) / (luminance("#000000") + 0.05) == pytest.approx(21)
+
+
+@pytest.mark.parametrize("ground", ["paper", "wash"])
+@pytest.mark.parametrize("text", ["ink", "muted", "accent"])
+def test_text_stands_out(text: str, ground: str) -> None:
+    assert contrast(text, ground) >= 4.5
+
+
+@pytest.mark.parametrize(
+    ("drawing", "ground"),
+    [("accent", "rule"), ("accent", "tint"), ("muted", "rule"), ("accent", "paper"), ("muted", "paper")],
+)
+def test_drawings_stand_out(drawing: str, ground: str) -> None:
+    assert contrast(drawing, ground) >= 3
+
+
+def test_inverse_text_stands_out() -> None:
+    assert contrast("paper", "accent") >= 4.5
+
+
+def test_the_style_has_no_colour_but_the_palette() -> None:
+    used = re.findall(r"(?<![\w-])(?:color|background|fill|stroke|border-color): ([^;}]+)", CSS)
+    plain = {"inherit", "none"}
+    assert used
+    assert all(value in plain or re.fullmatch(r"var\(--\w+\)", value) for value in used), used
+    assert set(re.findall(r"var\(--(\w+)\)", CSS)) <= set(COLOURS)
+
+
+def test_figures_share_the_palette() -> None:
+    shared = {"accent": figures.ACCENT, "ink": figures.INK, "muted": figures.MUTED, "rule": figures.RULE}
+    assert all(COLOURS[name] == colour for name, colour in shared.items())
+
+
+# Reading age: Flesch and Kincaid's grade, syllables counted as groups of vowels.
+
+
+def syllables(word: str) -> int:
+    word = word.lower().removesuffix("es") if len(word) > 3 else word.lower()
+    groups = len(re.findall(r"[aeiouy]+", word))
+    silent = word.endswith("e") and not word.endswith("le") and groups > 1
+    return max(1, groups - silent)
+
+
+def grade(text: str) -> float:
+    sentences = [part for part in re.split(r"[.!?:;]+(?:\s|$)", text) if re.search(r"[A-Za-z]", part)]
+    tokens = re.findall(r"[A-Za-z']+", text)
+    return 0.39 * len(tokens) / len(sentences) + 11.8 * sum(map(syllables, tokens)) / len(tokens) - 15.59
+
+
+def test_the_grade_of_known_texts() -> None:
+    """The cat sat on the mat: 6 words of one syllable, 0.39*6 + 11.8 - 15.59 = -1.45."""
+    assert grade("The cat sat on the mat.") == pytest.approx(-1.45)
+    assert grade("Multidimensional heterogeneity necessitates hierarchical considerations.") > 20
+
+
+def test_pages_read_at_grade_nine_or_lower(
+    publication: Publication, index: str, pages: dict[str, str]
+) -> None:
+    chosen = [
+        pages[of_status(publication, status)[-1]] for status in ("provisional", "rated", "support", "watch")
+    ]
+    for page in (index, *chosen):
+        page = re.sub(r"<(svg|style|script|table|details)\b.*?</\1>", "", page, flags=re.S)
+        blocks = re.findall(
+            r"<(?:p|li|figcaption|dd)\b[^>]*>(.*?)</(?:p|li|figcaption|dd)>", page, flags=re.S
+        )
+        prose = [html.unescape(re.sub(r"<[^>]*>", "", block)) for block in blocks]
+        text = " ".join(
+            block if block.rstrip().endswith(".") else f"{block}."
+            for block in prose
+            if len(block.split()) > 3
+        )
+        assert grade(text) <= 9
+
+
+def test_headings_name_every_part_of_a_page(publication: Publication, pages: dict[str, str]) -> None:
+    long = publication.ratings.loc[publication.ratings["n_completed"].idxmax(), "therapist_id"]
+    headings = re.findall(r"<h2[^>]*>(.*?)</h2>", pages[long])
+    assert headings == [
+        "The answer", "Your TER", "What we expected, and what we saw", "How sure we are",
+        "How your patients differ", "Your results over time", "What a TER is, and what it is not",
+    ]  # fmt: skip
+    blocks = publication.trend[publication.trend["therapist_id"] == long]
+    assert all(a < b for a, b in pairwise(blocks["first_month"]))
+
+
+def test_only_the_page_s_own_script_may_run(index: str) -> None:
+    (script,) = re.findall(r"<script>(.*?)</script>", index, flags=re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in index
