@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from ter import __version__
+from ter._version import __version__
 from ter.cli import demo, fit, profile, report, score, simulate, validate
 from ter.errors import TerError
 
@@ -19,7 +18,7 @@ USAGE = 2
 
 
 class _Commands(TyperGroup):
-    """A group whose commands end with one message and the exit code of their error, never with a traceback."""
+    """A group whose commands end with one message and an exit code, never with a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
@@ -32,12 +31,10 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt as error:
             typer.echo("ter: stopped. Nothing was published.", err=True)
             raise typer.Exit(INTERRUPTED) from error
-        except BrokenPipeError as error:
-            # Who read our output has left, as `head` does: nobody is there to tell.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from error
+        except BrokenPipeError:
+            raise  # who read our output has left, as `head` does: Typer ends quietly
         except OSError as error:
-            # A place named on the command line that cannot be written, or a full disk: no fault of the program.
+            # A place that cannot be written, or a full disk: no fault of the program.
             if error.errno is None:
                 raise
             place = f"{error.filename}: " if error.filename else ""
@@ -52,14 +49,15 @@ app = typer.Typer(
     help="Fair ratings for therapists, adjusted for their patients, with honest uncertainty.",
     epilog="Exit codes: 0 done, 2 usage, 3 bad data, 4 the model must not be published, 5 already published.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 for _module in (demo, simulate, validate, fit, report, profile, score):
-    # Blank lines between them: help texts would otherwise run them together.
-    app.command(_module.NAME, epilog="\n\n".join(["Examples:", *_module.EXAMPLES]))(_module.run)
+    # The backspace keeps the lines of a paragraph as they are.
+    app.command(_module.NAME, epilog="\n  ".join(["\b\nExamples:", *_module.EXAMPLES]))(_module.run)
 
 
 def _print_version(asked: bool) -> None:

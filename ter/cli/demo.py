@@ -18,7 +18,7 @@ def run(
         "demo"
     ),
 ) -> None:
-    """Write the report of a month for a synthetic network, and say where its pages are."""
+    """Write the report of a month of a synthetic network."""
     from ter.jobs import run_demo
 
     typer.echo("A synthetic network of therapists: no patient and no therapist in it is real.")

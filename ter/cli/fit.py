@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ter.cli.progress import shown
+from ter.options import Engine, MissingOutcome
 
 NAME = "fit"
 EXAMPLES = (
@@ -30,14 +31,15 @@ def run(
         Path | None, typer.Option(help="TOML file of the terms to adjust for.  (default: the usual ones)")
     ] = None,
     missing_outcome: Annotated[
-        str, typer.Option(help="A missing last score: not_recovered (the national rule) or exclude.")
+        MissingOutcome,
+        typer.Option(help="What a missing last score counts as; the first is the national rule."),
     ] = "not_recovered",
-    engine: Annotated[str, typer.Option(help="fast (posterior) or ml (maximum likelihood).")] = "fast",
+    engine: Annotated[Engine, typer.Option(help="Posterior, or maximum likelihood.")] = "fast",
     nodes: Annotated[int, typer.Option(help="Quadrature nodes for each therapist.")] = 11,
     seed: Annotated[int, typer.Option(help="Seed of the model's draws.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --out.")] = False,
 ) -> None:
-    """Fit the model to all episodes of a table and print it: the analyst's view, without a gate."""
+    """Fit the model to all episodes of a table: the analyst's view."""
     from ter.jobs import run_fit
     from ter.settings import FitRequest
 

@@ -11,10 +11,10 @@ from ter.cli.progress import shown
 
 NAME = "profile"
 EXAMPLES = (
-    "ter profile counts.csv --unit org_code --trials at_caseness --recovered recovery "
-    '--where "reporting_period=2023-24" --out profile/',
-    "ter profile counts_by_decile.csv --unit org_code --trials at_caseness --recovered recovery "
-    "--case-mix-factor decile --out adjusted/",
+    "ter profile counts.csv --unit org_code --trials at_caseness --recovered recovery \\",
+    '    --where "reporting_period=2023-24" --label provider --out profile/',
+    "ter profile deciles.csv --unit org_code --trials at_caseness --recovered recovery \\",
+    "    --case-mix-factor decile --out adjusted/",
 )
 
 
@@ -45,8 +45,12 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of the model's draws.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the profile in --out.")] = False,
 ) -> None:
-    """Rate units from their counts: one page that compares them, and tables."""
-    from ter.jobs import run_profile
+    """Rate units, such as providers, from their counts.
+
+    Writes a page that compares them, and tables. A row is a unit, or, with a case mix, a part of one. Rows
+    with a blank count are left out and counted.
+    """
+    from ter.jobs import describe_rows, run_profile
     from ter.settings import ProfileSettings, parse_where, profile_case_mix
 
     settings = ProfileSettings(
@@ -68,6 +72,6 @@ def run(
     with shown() as progress:
         page, fitted, ratings = run_profile(settings, progress)
     typer.echo(ratings.summary())
-    for reason, rows in fitted.record.left_out:
-        typer.echo(f"Left out: {rows:,} of {fitted.record.n_rows:,} rows ({reason}).")
+    for line in describe_rows(fitted):
+        typer.echo(line)
     typer.echo(f"Profile: {page / 'index.html'}")

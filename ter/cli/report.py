@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ter.cli.progress import shown
+from ter.options import MissingOutcome
 
 NAME = "report"
 EXAMPLES = (
@@ -19,10 +20,12 @@ EXAMPLES = (
 
 def run(
     episodes: Annotated[
-        Path | None, typer.Argument(help="Table of episodes: .csv or .parquet. Not needed if --config names it.")
+        Path | None,
+        typer.Argument(help="Table of episodes: .csv or .parquet. Not needed if --config names it."),
     ] = None,
     month: Annotated[
-        str | None, typer.Option(help="The month to report, such as 2026-10. Only what was known at its end counts.")
+        str | None,
+        typer.Option(help="The month to report, such as 2026-10. Only what was known at its end counts."),
     ] = None,
     sessions: Annotated[
         Path | None, typer.Option(help="Table of sessions, to derive scores, counts and therapists from.")
@@ -35,7 +38,8 @@ def run(
         Path | None, typer.Option(help="TOML file of the terms to adjust for.  (default: the usual ones)")
     ] = None,
     missing_outcome: Annotated[
-        str | None, typer.Option(help="A missing last score: not_recovered (the national rule) or exclude.")
+        MissingOutcome | None,
+        typer.Option(help="What a missing last score counts as; the first is the national rule."),
     ] = None,
     minimum: Annotated[
         float | None, typer.Option(help="The lowest TER, in percent, that asks for nothing.")
@@ -48,17 +52,24 @@ def run(
     ] = None,
     support: Annotated[
         float | None,
-        typer.Option(help="Probability of a TER below the minimum from which support is offered.  (default: 0.9)"),
+        typer.Option(
+            help="Probability of a TER below the minimum from which support is offered.  (default: 0.9)"
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the model's draws.  (default: 1)")] = None,
     overwrite: Annotated[
-        bool | None, typer.Option("--overwrite/--no-overwrite", help="Replace a month that is published already.")
+        bool | None,
+        typer.Option("--overwrite/--no-overwrite", help="Replace a month that is published already."),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file of settings. Options on the command line come first.")
     ] = None,
 ) -> None:
-    """Write the TER report of a month: the network's page, a page for each therapist, tables and a manifest."""
+    """Write the TER report of a month.
+
+    It holds a page of the network, a page for each therapist, tables and a manifest, and is published whole
+    or not at all.
+    """
     from ter.jobs import run_month
     from ter.settings import MonthSettings
 

@@ -24,7 +24,7 @@ def run(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file in --out.")] = False,
 ) -> None:
-    """Say how likely new patients are to recover with an average therapist."""
+    """Say how likely new patients are to recover."""
     from ter.jobs import run_score, scored_csv
 
     with shown() as progress:

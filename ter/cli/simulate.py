@@ -20,7 +20,9 @@ def run(
         str | None, typer.Option(help="A scenario by name, such as england_2024_25 or essex_2017_19.")
     ] = None,
     scenario: Annotated[Path | None, typer.Option(help="A scenario in a JSON file.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed.  (default: that of the scenario's file, or 1)")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed.  (default: that of the scenario's file, or 1)")
+    ] = None,
     therapists: Annotated[int | None, typer.Option(help="Number of therapists.")] = None,
     services: Annotated[int | None, typer.Option(help="Number of services.")] = None,
     caseload: Annotated[float | None, typer.Option(help="Mean number of episodes a therapist.")] = None,

@@ -15,7 +15,7 @@ def run(
     episodes: Annotated[Path, typer.Argument(help="Table of episodes: .csv or .parquet.")],
     sessions: Annotated[Path | None, typer.Option(help="Table of sessions.")] = None,
 ) -> None:
-    """Check tables: list every kind of fault, or say in short what they hold."""
+    """Check tables, and list every kind of fault in them."""
     from ter.jobs import check_tables
 
     typer.echo(check_tables(episodes, sessions))

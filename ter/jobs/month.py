@@ -66,7 +66,7 @@ def run_month(settings: MonthSettings, progress: Progress = SILENT) -> tuple[Pat
 
 
 def _known(settings: MonthSettings, case_mix: CaseMix, end: dt.date) -> pd.DataFrame:
-    """Episodes as known at the month's end.
+    """Episodes as known at the month's end, in the order of their ids: sums depend on it in their last bits.
 
     Of the columns that `ter` does not know, only those of the case mix stay: others, such as the day of the
     export, may change from one extract to the next, and with them the fingerprint of the month.
@@ -79,4 +79,4 @@ def _known(settings: MonthSettings, case_mix: CaseMix, end: dt.date) -> pd.DataF
             episodes, sessions_known_at(sessions, end), missing_outcome=settings.missing_outcome
         )
     kept = [column for column in episodes.columns if column in COLUMNS or column in case_mix.reads]
-    return as_known_at(episodes[kept], end)
+    return as_known_at(episodes[kept].sort_values("episode_id"), end)

@@ -8,6 +8,7 @@ from typing import Final
 import pandas as pd
 
 from ter.errors import DataError
+from ter.features.learned import LearnedFactor
 from ter.jobs.progress import SILENT, Progress
 from ter.models import Fit, fit
 from ter.ratings import Ratings, rate
@@ -66,6 +67,29 @@ def run_profile(settings: ProfileSettings, progress: Progress = SILENT) -> tuple
     return place, fitted, ratings
 
 
+def describe_rows(fitted: Fit) -> tuple[str, ...]:
+    """Say which rows of the counts were left out, and which groups of patients were told apart.
+
+    Parameters
+    ----------
+    fitted : Fit
+
+    Returns
+    -------
+    tuple of str
+        A line for each reason, and one for each factor of the case mix.
+    """
+    record = fitted.record
+    left_out = [f"Left out: {rows:,} of {record.n_rows:,} rows ({reason})." for reason, rows in record.left_out]
+    terms = () if fitted.case_mix is None else fitted.case_mix.terms
+    factors = [term for term in terms if isinstance(term, LearnedFactor)]
+    groups = [
+        f"Adjusted for {term.term.column}, in {len(term.levels)} groups: {'; '.join(term.levels)}."
+        for term in factors
+    ]
+    return (*left_out, *groups)
+
+
 def _counts(settings: ProfileSettings) -> pd.DataFrame:
     """Read the rows that the settings ask for, one for each unit and combination of its case mix."""
     factors = () if settings.case_mix is None else settings.case_mix.reads
@@ -109,12 +133,15 @@ def _refuse_duplicates(counts: pd.DataFrame, key: list[str], settings: ProfileSe
         for column in counts.columns
         if column not in (*key, settings.trials, settings.recovered)
         and not pd.api.types.is_numeric_dtype(counts[column].dtype)
-        and first[column].nunique(dropna=False) > 1
+        and len(first[column].unique()) > 1
     ]
     hint = "give each one row"
     if differing:
         value = first[differing[0]].dropna().iloc[-1]
-        hint = f'choose rows, such as --where "{differing[0]}={value}"'
+        hint = (
+            f'choose rows, such as --where "{differing[0]}={value}"; or, if its rows are different patients, '
+            f"adjust for it with --case-mix-factor {differing[0]}"
+        )
     raise DataError(
         f"{settings.counts} has {len(rows):,} rows that share their {' and '.join(key)} with another row "
         f"({len(units):,} units, such as {', '.join(units[:_SHOWN])}). Their patients would count twice. "

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
+from ter.errors import OptionError
+from ter.jobs.files import new_file, refuse_existing
 from ter.jobs.progress import SILENT, Progress
 from ter.models import load_fit
+from ter.reports.names import spreadsheet_frame
 from ter.schema import validate_patients
 from ter.sources import read_table
 
+_SUFFIXES: Final = (".csv", ".parquet")
 
-def score(
-    model: str | Path, patients: str | Path, progress: Progress = SILENT
+
+def run_score(
+    model: Path,
+    patients: Path,
+    out: Path | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Add to a table of patients the recovery that a saved model expects of them.
 
     Parameters
     ----------
-    model : path-like
+    model : Path
         A saved fit.
-    patients : path-like
-        A table with the columns that the model's case mix reads, and the service's if it has a service effect.
+    patients : Path
+        A table with the columns that the model's case mix reads, and the service's if it has an effect.
+    out : Path, optional
+        A ``.csv`` or ``.parquet`` file to write the result to. In CSV, a text that a spreadsheet would take
+        for a formula has an apostrophe before it.
+    overwrite : bool
+        Whether a file that is in `out` already is replaced.
     progress : Progress
 
     Returns
@@ -35,12 +51,18 @@ def score(
     Raises
     ------
     OptionError
-        There is no such file.
+        There is no such file, or `out` exists or is of another kind.
     DataError
         The table is faulty.
     ModelFileError
         The model file is damaged or from a newer version.
     """
+    if out is not None:
+        refuse_existing(out, overwrite=overwrite)
+        if out.suffix.lower() not in _SUFFIXES:
+            raise OptionError(
+                f"{out} is no kind of table that ter writes; let its name end in .csv or .parquet."
+            )
     progress.step(f"Reading {model}")
     fitted = load_fit(model)
     progress.step(f"Reading {patients}")
@@ -53,8 +75,20 @@ def score(
     figures = fitted.expected(table)
     unseen = () if case_mix is None else case_mix.encode(table).unseen
     notes = tuple(
-        f"{column}: {count:,} patients have a value, or a missing one, that the model has not met. It counts as "
-        "missing, or, where the model has met no missing one, as the usual value."
+        f"{column}: {count:,} patients have a value, or a missing one, that the model has not met. It counts "
+        "as missing, or, where the model has met no missing one, as the usual value."
         for column, count in unseen
     )
-    return table.assign(**{name: figures[name] for name in figures.columns}), notes
+    scored = table.assign(**{name: figures[name] for name in figures.columns})
+    if out is not None:
+        with new_file(out) as place:
+            if out.suffix.lower() == ".csv":
+                place.write_text(scored_csv(scored), encoding="utf-8", newline="")
+            else:
+                scored.to_parquet(place, engine="pyarrow", index=False)
+    return scored, notes
+
+
+def scored_csv(scored: pd.DataFrame) -> str:
+    """Write scored patients as CSV in which no spreadsheet sees a formula."""
+    return spreadsheet_frame(scored).to_csv(index=False, lineterminator="\n")

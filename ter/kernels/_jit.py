@@ -11,6 +11,7 @@ JIT: Final[dict[str, Any]] = {"cache": True, "nogil": True, "error_model": "nump
 #: vectorise; the compiled order is fixed, so that results repeat. NaN and infinity keep their meaning.
 FAST: Final[dict[str, Any]] = {**JIT, "fastmath": {"contract", "reassoc", "arcp", "nsz"}}
 
-#: For functions that pass many arrays on and allocate nothing: numba would count references to each array at every call, which costs ten
-#: times what they compute. The option is private to numba; without it results are the same.
+#: For functions that pass many arrays on and allocate nothing: numba would count references to each array at
+#: every call, which costs ten times what they compute. The option is private to numba; without it results are
+#: the same.
 BARE: Final[dict[str, Any]] = {**JIT, "_nrt": False}

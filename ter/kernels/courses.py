@@ -178,8 +178,9 @@ def appointment_word(key: Key, i: int, appointment: int, purpose: int) -> np.uin
 def next_status(key: Key, i: int, a: int, course: Course, dna: int, cancelled: int) -> int:
     """Give the status of appointment `a` (key of `STREAM_APPOINTMENT`).
 
-    `dna` and `cancelled` are how many of these are still to come, from this appointment on. The first appointment is attended, and so is the last of a completed course. The others come in any order
-    alike: each is one of those still to come.
+    `dna` and `cancelled` are how many of these are still to come, from this appointment on. The first
+    appointment is attended, and so is the last of a completed course. The others come in any order alike:
+    each is one of those still to come.
     """
     last = course.sessions + course.dna + course.cancelled - 1
     if a == 0 or (a == last and course.sessions > 1):

@@ -16,7 +16,7 @@ from ter.models.layout import Layout
 from ter.models.marginal import conditionals, marginalise, normalise
 from ter.models.newton import Evaluation, maximise
 from ter.models.posterior import Posterior
-from ter.models.proposal import draw
+from ter.models.proposal import DRAWS, draw
 from ter.models.quadrature import QuadratureLikelihood
 
 
@@ -58,7 +58,7 @@ def log_posterior(
     return np.asarray(log_likelihood + prior_b + log_prior_sd(sd))
 
 
-def fit_fast(layout: Layout, nodes: int, seed: int) -> FastResult:
+def fit_fast(layout: Layout, nodes: int, seed: int, n_draws: int = DRAWS) -> FastResult:
     """Fit the model of a layout.
 
     Parameters
@@ -69,11 +69,13 @@ def fit_fast(layout: Layout, nodes: int, seed: int) -> FastResult:
         Quadrature nodes for each therapist.
     seed : int
         Of the Sobol scrambling and of the joint draws.
+    n_draws : int
+        Draws from the proposal, a power of 2.
     """
     likelihood = QuadratureLikelihood(layout, nodes)
     conditional = ConditionalPosterior(likelihood)
     grid = explore(conditional, np.zeros(likelihood.n_b))
-    draws = draw(grid, seed)
+    draws = draw(grid, likelihood.n_beta, seed, n_draws)
     given = conditionals(likelihood, draws)
     weights = normalise(
         log_posterior(conditional, given.log_likelihood, draws.sd, draws.b) - draws.log_density

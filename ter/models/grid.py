@@ -24,6 +24,8 @@ EDGE_MASS = 5e-4
 #: Newton decrement left at a grid point: its modes only place the proposal, which the weights correct.
 GRID_DECREMENT = 1e-2
 FINE_CELLS = 240
+#: The lowest SD of a grid as a share of its highest: next to zero, where the density of an SD need not vanish.
+LOWEST_SHARE = 1e-3
 MAX_EXTENSIONS = 12
 LOG_2PI = float(np.log(2.0 * np.pi))
 
@@ -72,6 +74,13 @@ class ConditionalPosterior:
             out[self.likelihood.n_beta :] = 1.0 / sd[1] ** 2
         return out
 
+    def unit(self, sd: FloatArray) -> FloatArray:
+        """What b is measured in on the grid, shape (B,): 1 for beta, sigma_v for v."""
+        out = np.ones(self.likelihood.n_b)
+        if self.n_factors == 2:
+            out[self.likelihood.n_beta :] = sd[1]
+        return out
+
     def log_prior(self, b: FloatArray, sd: FloatArray) -> float:
         """Log density of b's normal priors."""
         precision = self.precision(sd)
@@ -110,13 +119,18 @@ class ConditionalPosterior:
 class SdGrid:
     """Log posterior density of the SDs on a grid, and the Laplace approximation of b at each of its points.
 
+    The approximation is of (beta, v / sigma_v), which has a limit as sigma_v goes to 0, so that it can be
+    interpolated between points.
+
     Attributes
     ----------
     axes : tuple of ndarray
         One or two, in the order therapist, service.
     log_density : ndarray, shape (n,) or (n, n)
-    b : ndarray, shape (..., B)
+    centre : ndarray, shape (..., B)
+        Mode of (beta, v / sigma_v).
     factor : ndarray, shape (..., B, B)
+        Lower Cholesky factor of the negative Hessian in (beta, v / sigma_v).
     gradient_norm : float
         Largest root of the Newton decrement at a grid point.
     converged : bool
@@ -125,7 +139,7 @@ class SdGrid:
 
     axes: tuple[FloatArray, ...]
     log_density: FloatArray
-    b: FloatArray
+    centre: FloatArray
     factor: FloatArray
     gradient_norm: float
     converged: bool
@@ -206,7 +220,7 @@ def starting_axis(mode: float, spread: float) -> FloatArray:
     """A first axis for one SD, from its mode and the posterior SD of its logarithm."""
     width = mode * min(spread, 0.7)
     high = mode + 6.0 * width
-    low = max(0.02 * high, mode - 7.0 * width)
+    low = max(LOWEST_SHARE * high, mode - 7.0 * width)
     return np.linspace(low, high, GRID_POINTS)
 
 
@@ -250,11 +264,12 @@ def explore(conditional: ConditionalPosterior, start: FloatArray) -> SdGrid:
         points = [known[tuple(float(s) for s in sd)] for sd in itertools.product(*axes)]
         sds = np.array(list(itertools.product(*axes)))
         density = np.array([p.log_marginal for p in points]) + log_prior_sd(sds)
+        unit = np.stack([conditional.unit(sd) for sd in sds])
         return SdGrid(
             tuple(axes),
             density.reshape(shape),
-            np.stack([p.b for p in points]).reshape(*shape, -1),
-            np.stack([p.factor for p in points]).reshape(*shape, start.size, start.size),
+            (np.stack([p.b for p in points]) / unit).reshape(*shape, -1),
+            (np.stack([p.factor for p in points]) * unit[:, :, None]).reshape(*shape, start.size, start.size),
             gradient_norm=float(np.sqrt(max(max(p.decrement for p in points), 0.0))),
             converged=all(p.converged for p in points),
         )
@@ -270,10 +285,9 @@ def explore(conditional: ConditionalPosterior, start: FloatArray) -> SdGrid:
             if marginal[-edge:].sum() > EDGE_MASS:
                 axes[k] = np.append(axis, axis[-1] + step * np.arange(1, 4))
                 moved = True
-            if marginal[:edge].sum() > EDGE_MASS and axis[0] > 0.02 * axis[-1]:
-                lower = np.arange(axis[0] - step, 0.01 * axis[-1], -step)[:3]
-                floor = 0.02 * axis[-1]
-                axes[k] = np.concatenate([lower[::-1] if lower.size else [floor], axes[k]])
+            if marginal[:edge].sum() > EDGE_MASS and axis[0] > LOWEST_SHARE * axis[-1]:
+                lower = np.maximum(axis[0] - step * np.arange(3, 0, -1), LOWEST_SHARE * axis[-1])
+                axes[k] = np.concatenate([np.unique(lower), axes[k]])
                 moved = True
         if not moved:
             return grid

@@ -24,7 +24,7 @@ from ter.models.parallel import map_partitions
 from ter.models.sums import sum_by
 
 MODE_ITERATIONS = 200
-MODE_DECREMENT = 1e-8
+MODE_DECREMENT = 1e-11
 
 
 @dataclass(eq=False)

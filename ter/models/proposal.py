@@ -53,12 +53,14 @@ def draw_sds(grid: SdGrid, uniforms: FloatArray) -> tuple[FloatArray, FloatArray
     return sd, np.log(p[i, j] / (widths[0] * widths[1]))
 
 
-def draw(grid: SdGrid, seed: int, n: int = DRAWS) -> Draws:
+def draw(grid: SdGrid, n_beta: int, seed: int, n: int = DRAWS) -> Draws:
     """Scrambled Sobol draws of (SDs, b).
 
     Parameters
     ----------
     grid : SdGrid
+    n_beta : int
+        Columns of the fixed effects; what follows them in b are services.
     seed : int
     n : int
         A power of 2.
@@ -67,12 +69,12 @@ def draw(grid: SdGrid, seed: int, n: int = DRAWS) -> Draws:
     from scipy.special import ndtri
     from scipy.stats import qmc
 
-    F, B = len(grid.axes), grid.b.shape[-1]
+    F, B = len(grid.axes), grid.centre.shape[-1]
     points = qmc.Sobol(F + B, scramble=True, rng=np.random.default_rng(seed)).random(n)
     sd, log_density = draw_sds(grid, points[:, :F])
     z = ndtri(np.clip(points[:, F:], 1e-12, 1.0 - 1e-12))
     weights = spline_weights(grid.axes, tuple(sd.T))
-    b = weights @ grid.b.reshape(-1, B)
+    b = weights @ grid.centre.reshape(-1, B)
     lower = np.tril_indices(B)
     factors = weights @ grid.factor[..., lower[0], lower[1]].reshape(weights.shape[1], -1)
     factor = np.zeros((B, B))
@@ -80,4 +82,8 @@ def draw(grid: SdGrid, seed: int, n: int = DRAWS) -> Draws:
         factor[lower] = factors[d]
         b[d] += solve_triangular(factor, z[d], lower=True, trans="T")
         log_density[d] += float(np.log(np.diag(factor)).sum()) - 0.5 * float(z[d] @ z[d]) - 0.5 * B * LOG_2PI
+    # From (beta, v / sigma_v) to (beta, v).
+    if F == 2:
+        b[:, n_beta:] *= sd[:, 1:]
+        log_density -= (B - n_beta) * np.log(sd[:, 1])
     return Draws(sd, b, log_density)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import version
 
-import ter
+from ter._version import __version__
 from ter.options import Engine
 
 LIBRARIES = ("numpy", "scipy", "pandas", "numba")
@@ -82,4 +82,4 @@ class Record:
 
 def library_versions() -> tuple[tuple[str, str], ...]:
     """Versions of this package and of the libraries that the numbers come from."""
-    return (("ter", ter.__version__), *((name, version(name)) for name in LIBRARIES))
+    return (("ter", __version__), *((name, version(name)) for name in LIBRARIES))

@@ -67,7 +67,7 @@ def caterpillar(publication: Publication, ax: Axes) -> Axes:
     bounds = rated[[low, high]].to_numpy(float)
     few = len(rated) <= _NAMED_UNITS
     if len(rated) > _DRAWN_ONE_BY_ONE:
-        ax.fill_betweenx(y, *bounds.T, step="mid", color=ACCENT, alpha=0.45, linewidth=0)
+        ax.fill_betweenx(y, bounds[:, 0], bounds[:, 1], step="mid", color=ACCENT, alpha=0.45, linewidth=0)
     else:
         # One line with gaps, not a line a unit: the picture stays small.
         ax.plot(

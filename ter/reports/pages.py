@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-import ter
+from ter._version import __version__
 from ter.options import GATE, Status
 from ter.ratings.publication import Publication
 from ter.reports import views, words
@@ -57,7 +57,7 @@ def therapist_pages(publication: Publication, edition: Edition) -> Iterator[tupl
     facts = {
         **_facts(publication, edition),
         "month": edition.month,
-        "version": ter.__version__,
+        "version": __version__,
         "n_rated": publication.network.n_rated,
         "service_counts": publication.model.service_effect == "included",
     }

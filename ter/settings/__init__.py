@@ -1,7 +1,15 @@
 """What the jobs are asked for: frozen, validated when made, from Python or from TOML files."""
 
 from ter.settings.case_mix import read_case_mix
+from ter.settings.fit import FitRequest
 from ter.settings.monthly import MonthSettings
-from ter.settings.profile import ProfileSettings
+from ter.settings.profile import ProfileSettings, parse_where, profile_case_mix
 
-__all__ = ["MonthSettings", "ProfileSettings", "read_case_mix"]
+__all__ = [
+    "FitRequest",
+    "MonthSettings",
+    "ProfileSettings",
+    "parse_where",
+    "profile_case_mix",
+    "read_case_mix",
+]

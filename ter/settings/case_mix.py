@@ -60,8 +60,14 @@ def _term(keys: dict[str, Any], where: str) -> Spline | Linear | Factor | Intera
     refuse_unknown(keys, {kind} | _KINDS[kind], where)
     named = keys[kind]
     if kind == "interaction":
-        if not isinstance(named, list) or len(named) != 2 or not all(isinstance(part, dict) for part in named):
-            raise OptionError(f"{where}: an interaction is of two terms, [{{ linear = … }}, {{ factor = … }}].")
+        if (
+            not isinstance(named, list)
+            or len(named) != 2
+            or not all(isinstance(part, dict) for part in named)
+        ):
+            raise OptionError(
+                f"{where}: an interaction is of two terms, [{{ linear = … }}, {{ factor = … }}]."
+            )
         first, second = (_term(part, where) for part in named)
         if isinstance(first, Interaction) or isinstance(second, Interaction):
             raise OptionError(f"{where}: an interaction is of two terms, neither an interaction itself.")

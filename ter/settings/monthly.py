@@ -13,10 +13,17 @@ from typing import Any, Final
 from ter.errors import OptionError
 from ter.options import GATE, MISSING_OUTCOMES, MissingOutcome
 from ter.ratings import RatingOptions
+from ter.settings.fit import refuse_other_words
 from ter.settings.toml import read_toml, refuse_unknown
 from ter.sources import month_end
 
-_WORDS: Final = {Path: "a path", str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+_WORDS: Final = {
+    Path: "a path",
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
 
 
 @dataclass(frozen=True)
@@ -74,9 +81,7 @@ class MonthSettings:
         for name, value in _checked(dataclasses.asdict(self), "settings").items():
             object.__setattr__(self, name, value)
         month_end(self.month)
-        if self.missing_outcome not in MISSING_OUTCOMES:
-            words = " or ".join(MISSING_OUTCOMES)
-            raise OptionError(f'missing_outcome is "{self.missing_outcome}"; it must be {words}.')
+        refuse_other_words("missing_outcome", self.missing_outcome, MISSING_OUTCOMES)
         # Refuses what is out of range before an hour of reading and fitting.
         RatingOptions(self.completed, self.minimum, self.interval, self.support)
 
@@ -123,7 +128,9 @@ def _from_file(path: Path) -> dict[str, Any]:
 def _checked(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Convert texts to paths and whole numbers to numbers, and refuse values of any other wrong type."""
     hints = typing.get_type_hints(MonthSettings)
-    return {name: _converted(value, _kinds(hints[name]), f"{where}: {name}") for name, value in values.items()}
+    return {
+        name: _converted(value, _kinds(hints[name]), f"{where}: {name}") for name, value in values.items()
+    }
 
 
 def _kinds(hint: Any) -> tuple[type, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ter.errors import OptionError
-from ter.features import CaseMix, factor, linear
+from ter.features import CaseMix, Factor, Linear, factor, linear
 from ter.ratings import RatingOptions
 
 
@@ -63,7 +63,9 @@ class ProfileSettings:
     def __post_init__(self) -> None:
         RatingOptions(minimum=self.minimum, interval=self.interval)
         if not self.label.strip():
-            raise OptionError('The label says what one unit is called, such as "provider"; it may not be empty.')
+            raise OptionError(
+                'The label says what one unit is called, such as "provider"; it may not be empty.'
+            )
 
     @property
     def heading(self) -> str:
@@ -92,7 +94,9 @@ def parse_where(conditions: list[str]) -> tuple[tuple[str, str], ...]:
     for condition in conditions:
         column, equals, value = condition.partition("=")
         if not equals or not column:
-            raise OptionError(f'"{condition}" is no condition; write column=value, "reporting_period=2023-24".')
+            raise OptionError(
+                f'"{condition}" is no condition; write column=value, "reporting_period=2023-24".'
+            )
         parsed.append((column, value))
     return tuple(parsed)
 
@@ -113,5 +117,5 @@ def profile_case_mix(linears: list[str], factors: list[str]) -> CaseMix | None:
     OptionError
         A column is named twice, or may not adjust a rating.
     """
-    terms = [*map(linear, linears), *map(factor, factors)]
+    terms: list[Linear | Factor] = [*map(linear, linears), *map(factor, factors)]
     return CaseMix(terms) if terms else None

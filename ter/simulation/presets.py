@@ -7,17 +7,8 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final
 
-from ter.simulation.parts import (
-    Band,
-    Courses,
-    Effects,
-    Factor,
-    Level,
-    NetworkPlan,
-    Population,
-    Problem,
-    ScoreLine,
-)
+from ter.simulation.parts import Courses, Effects, NetworkPlan
+from ter.simulation.population import Band, Factor, Level, Population, Problem, ScoreLine
 from ter.simulation.scenario import Scenario
 
 
@@ -55,7 +46,7 @@ def england_2024_25() -> Scenario:
             wsas=-0.015,
             age=0.0127,
             imd=0.028,
-            prior_episodes=-0.12,
+            prior=-0.12,
             wait=-0.002,
             wsas_missing=-0.1,
             imd_missing=-0.1,

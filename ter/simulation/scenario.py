@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ter.errors import OptionError
-from ter.simulation.parts import Courses, Effects, NetworkPlan, Population
+from ter.simulation.parts import Courses, Effects, NetworkPlan
+from ter.simulation.population import Population
 
 T = TypeVar("T")
 
@@ -110,7 +111,7 @@ class Scenario:
             "wsas_first": e.wsas,
             "age": e.age,
             "imd_decile": e.imd,
-            "prior_episodes": e.prior_episodes,
+            "prior_episodes": e.prior,
             "wait_days": e.wait,
         }
         factors = {

@@ -13,7 +13,8 @@ from scipy.special import gammaln, logsumexp
 from ter.kernels.alias import Alias, build
 from ter.kernels.patients import N_AGE_BANDS, N_GAD7, N_PHQ9_BANDS, Tables, Truth
 from ter.measures import MEASURES
-from ter.simulation.parts import Band, Courses, Factor, Population, ScoreLine
+from ter.simulation.parts import Courses
+from ter.simulation.population import Band, Factor, Population, ScoreLine
 from ter.simulation.scenario import Scenario
 
 FloatArray = NDArray[np.float64]
@@ -232,7 +233,7 @@ def last_shares(courses: Courses, measures: tuple[str, ...]) -> tuple[FloatArray
                     below if side < 2 else ~below,
                 )
                 last[side, r, m] = cut
-                above[r, m] = free[:, ~below].sum(axis=1)
+                above[r, m] = np.minimum(free[:, ~below].sum(axis=1), 1.0)
     return last.reshape(-1, width), above
 
 
@@ -330,7 +331,7 @@ def build_truth(scenario: Scenario, last_start: int, last_day: int) -> Truth:
         wsas=e.wsas,
         age=e.age,
         imd=e.imd,
-        prior=e.prior_episodes,
+        prior=e.prior,
         wait=e.wait,
         wsas_missing=e.wsas_missing,
         imd_missing=e.imd_missing,

@@ -32,7 +32,7 @@ _TEXT_COLUMNS: Final = frozenset(
     column.name
     for registry in (COLUMNS, SESSION_COLUMNS, THERAPIST_COLUMNS)
     for column in registry.values()
-    if column.kind in ("id", "date", "factor", "measure", "outcome")
+    if column.kind in ("id", "date", "factor", "measure")
 )
 _ID_COLUMNS: Final = frozenset(
     column.name
@@ -171,7 +171,8 @@ def _read_csv(path: Path) -> pa.Table:
 
 def _read_parquet(path: Path) -> pa.Table:
     try:
-        return pyarrow.parquet.read_table(path, partitioning=None)
+        with pyarrow.parquet.ParquetFile(path) as file:
+            return file.read()
     except (pa.ArrowException, OSError) as error:
         # The library's own message tells of footers and magic bytes.
         raise DataError(f"{path} is not a whole Parquet file; write it again") from error

@@ -69,9 +69,18 @@ def _content(name: str, column: pd.Series[Any]) -> _Content:
         floats = column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # makes 0.0 of -0.0
         if pd.api.types.is_float_dtype(column.dtype) or np.nanmax(np.abs(floats)) < _LARGEST_EXACT:
             return _Content(name, "number", pa.array(floats, pa.float64(), mask=missing))
-    texts = [None if gone else str(cell) for cell, gone in zip(column, missing, strict=True)]
-    encoded = [None if text is None else text.encode(errors="surrogatepass") for text in texts]
-    return _Content(name, "text", pa.array(encoded, pa.large_binary()))
+    return _Content(name, "text", _texts(column, missing))
+
+
+def _texts(column: pd.Series[Any], missing: NDArray[np.bool_]) -> pa.Array:
+    """Encode cells as text in UTF-8, those of no other kind by what they print as."""
+    try:
+        texts = pa.array(column.to_numpy(object), pa.large_string(), mask=missing)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+        cells = zip(column, missing, strict=True)
+        encoded = [None if gone else str(cell).encode(errors="surrogatepass") for cell, gone in cells]
+        return pa.array(encoded, pa.large_binary())
+    return texts.cast(pa.large_binary())
 
 
 def _row_order(columns: Sequence[_Content], n_rows: int) -> IntArray:
@@ -91,8 +100,10 @@ def _update(digest: Any, values: pa.Array) -> None:
     digest.update(np.array([len(missing), *missing], dtype="<i8").tobytes())
     if pa.types.is_large_binary(values.type):
         present = values.drop_null()
-        digest.update(pc.binary_length(present).to_numpy().astype("<i8").tobytes())
-        digest.update(b"".join(present.to_pylist()))
+        lengths = pc.binary_length(present).to_numpy().astype("<i8")
+        digest.update(lengths.tobytes())
+        # Just taken, they begin where the third buffer begins, which is all texts in a row.
+        digest.update(memoryview(present.buffers()[2] or b"")[: lengths.sum()])
     else:
         filled = values.drop_null().to_numpy()
         digest.update(filled.astype(filled.dtype.newbyteorder("<")).tobytes())

@@ -35,7 +35,7 @@ def bits(start, step, counter):
 
 
 def test_mix_is_the_finaliser_of_splitmix64():
-    # The published first outputs of SplitMix64 with seed 1234567 (Rosetta Code, "Pseudo-random numbers/Splitmix64").
+    # The published first outputs of SplitMix64 with seed 1234567 (Rosetta Code, "Splitmix64").
     published = [
         6457827717110365317,
         3203168211198807973,
@@ -54,7 +54,9 @@ def test_agrees_with_python_integers(seed):
             start, step = rng.stream_key(U64(seed), U64(stream), U64(unit))
             assert (int(start), int(step)) == stream_key(seed, stream, unit)
             for counter in EDGES:
-                assert int(rng.bits(U64(start), U64(step), U64(counter))) == bits(int(start), int(step), counter)
+                assert int(rng.bits(U64(start), U64(step), U64(counter))) == bits(
+                    int(start), int(step), counter
+                )
 
 
 def test_few_changing_steps_are_mended():
@@ -103,7 +105,7 @@ def test_a_unit_gets_the_same_number_whatever_else_is_asked():
     assert everyone[17] == rng.uniform(U64(bits(*stream_key(3, 2, 17), 5)))
 
 
-# In the tests below a true generator fails with probability 1e-5 each; the seeds are fixed, so they do not vary.
+# In the tests below a true generator fails with probability 1e-5 each; the seeds are fixed.
 @pytest.mark.parametrize("axis", ["seed", "stream", "unit", "counter"])
 def test_uniform_and_independent_along_every_axis(axis):
     n = 40_000

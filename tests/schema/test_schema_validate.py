@@ -15,6 +15,7 @@ from ter.schema import (
     text_series,
     validate_counts,
     validate_episodes,
+    validate_patients,
     validate_sessions,
     validate_therapists,
 )
@@ -508,3 +509,17 @@ def test_counts_need_one_row_that_tells_something():
 def test_counts_without_their_columns_or_rows():
     assert len(faults(pd.DataFrame({"x": [1]}), validate=validate_counts, **NAMES)) == 3
     assert "no rows" in fault(pd.DataFrame({"org": [], "n": [], "y": []}), validate=validate_counts, **NAMES)
+
+
+def test_patients_need_only_what_the_model_asks_for(episodes):
+    table = episodes[["phq9_first", "service_id"]].assign(
+        phq9_first=["20", "", "3"], service_id=["S1", None, "S2"]
+    )
+    found = validate_patients(table, ["phq9_first", "service_id"])
+    assert found["phq9_first"].tolist() == [20, pd.NA, 3]
+    assert found["service_id"].isna().tolist() == [False, True, False]
+    assert "'age' is missing" in fault(table, validate=validate_patients, needs=["phq9_first", "age"])
+    high = table.assign(phq9_first=28)
+    assert "'phq9_first' is outside 0 to 27 in 3 rows" in fault(
+        high, validate=validate_patients, needs=["phq9_first"]
+    )

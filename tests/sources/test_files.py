@@ -303,6 +303,12 @@ def test_dates_in_any_storage(tmp_path, unit):
     assert table["joined_date"].tolist() == [pd.Timestamp("2026-01-01"), pd.NaT]
 
 
+def test_a_parquet_column_name_that_occurs_twice(tmp_path):
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table([pa.array(["a"]), pa.array(["b"])], names=["episode_id", "episode_id"]), path)
+    assert "'episode_id' occurs 2 times" in refused(path)
+
+
 def test_a_pandas_index_in_the_file_is_no_row_number(tmp_path):
     path = tmp_path / "table.parquet"
     pd.DataFrame({"episode_id": ["a", "b"]}, index=[5, 9]).to_parquet(path)

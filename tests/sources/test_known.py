@@ -52,6 +52,11 @@ def test_by_hand(episodes):
     pd.testing.assert_frame_equal(known[early], validate_episodes(episodes).iloc[:3][early])
 
 
+def test_what_was_known_is_a_valid_table(episodes):
+    known = as_known_at(validate_episodes(episodes), JANUARY)
+    pd.testing.assert_frame_equal(validate_episodes(known), known)
+
+
 def test_dtypes_stay(episodes):
     table = add_outcomes(validate_episodes(episodes))
     assert as_known_at(table, JANUARY).dtypes.to_dict() == table.dtypes.to_dict()

@@ -1,0 +1,206 @@
+"""Scenarios: JSON in and out, overrides, and refusals that give the reason."""
+
+import dataclasses
+import json
+
+import pytest
+
+from ter.errors import OptionError
+from ter.simulation import PRESETS, Scenario
+from ter.simulation.population import Factor, Level, ScoreLine
+
+ENGLAND = Scenario.preset("england_2024_25")
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_json_there_and_back(name):
+    scenario = Scenario.preset(name)
+    assert scenario.name == name
+    again = Scenario.from_json(scenario.to_json())
+    assert again == scenario
+    assert hash(again) == hash(scenario)
+    assert again.to_json() == scenario.to_json()
+
+
+def test_json_from_a_file(tmp_path):
+    path = tmp_path / "scenario.json"
+    path.write_text(ENGLAND.to_json(), encoding="utf-8")
+    assert Scenario.from_json(path) == ENGLAND
+
+
+def test_names_of_parameters_are_unique():
+    # `replace` finds the part by the parameter's name.
+    parts = [getattr(ENGLAND, part) for part in ("network", "effects", "population", "courses")]
+    names = [field.name for part in parts for field in dataclasses.fields(part)]
+    assert len(set(names)) == len(names)
+    assert "name" not in names
+
+
+def test_overrides_reach_their_part():
+    scenario = Scenario.preset("england_2024_25", n_therapists=3, therapist_sd=0, completion=1.0, name="mine")
+    assert (scenario.network.n_therapists, scenario.effects.therapist_sd, scenario.courses.completion) == (
+        3,
+        0,
+        1,
+    )
+    assert scenario.name == "mine"
+    assert scenario.population == ENGLAND.population
+    assert ENGLAND.network.n_therapists == 700
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(OptionError, match=r"no preset 'england'.*england_2024_25"):
+        Scenario.preset("england")
+    with pytest.raises(OptionError, match=r"n_therapist.*n_therapists"):
+        ENGLAND.replace(n_therapist=3)
+
+
+def _content(**changes):
+    content = json.loads(ENGLAND.to_json())
+    for path, value in changes.items():
+        *parents, key = path.split("__")
+        target = content
+        for parent in parents:
+            target = target[int(parent) if parent.isdigit() else parent]
+        if value is KeyError:
+            del target[key]
+        else:
+            target[key] = value
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colour": 1}, "scenario has unknown keys colour"),
+        ({"network__colour": 1}, "scenario.network has unknown keys colour"),
+        (
+            {"population__problems__0__colour": 1},
+            r"scenario.population.problems\[0\] has unknown keys colour",
+        ),
+        ({"effects__phq9": KeyError}, "scenario.effects lacks phq9"),
+        ({"effects__phq9": "much"}, "effects.phq9 must be a finite number, not 'much'"),
+        ({"effects__phq9": None}, "effects.phq9 must be a finite number, not None"),
+        ({"effects__phq9": True}, "effects.phq9 must be a finite number, not True"),
+        ({"network__n_therapists": 2.5}, "n_therapists must be a whole number"),
+        ({"network__start": "1 May 2025"}, "scenario.network.start must be a date"),
+        ({"network__start": 20250501}, "scenario.network.start must be a date"),
+        ({"network": [1]}, "scenario.network must be an object"),
+        ({"population__ages": 5}, "scenario.population.ages must be a list"),
+        ({"name": 5}, "scenario.name must be text"),
+        ({"population__factors__0__levels__0__name": 5}, "name must be text"),
+    ],
+)
+def test_json_that_does_not_fit_is_refused(changes, message):
+    with pytest.raises(OptionError, match=message):
+        Scenario.from_json(_content(**changes))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", '"england"', "nul"])
+def test_text_that_is_no_scenario_is_refused(text):
+    with pytest.raises(OptionError, match="scenario"):
+        Scenario.from_json(text)
+
+
+def test_numbers_that_json_does_not_have_are_refused():
+    with pytest.raises(OptionError, match="therapist_sd must be a finite number"):
+        Scenario.from_json(_content().replace('"therapist_sd": 0.416', '"therapist_sd": NaN'))
+
+
+LEVELS = (Level("a", 0.5), Level("b", 0.4))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"n_therapists": 0}, "n_therapists is 0; it must lie between 1"),
+        ({"n_services": 0}, "n_services is 0"),
+        ({"n_services": True}, "n_services must be a whole number"),
+        ({"mean_caseload": -1}, "mean_caseload is -1"),
+        ({"mean_caseload": float("inf")}, "mean_caseload must be a finite number"),
+        ({"caseload_cv": -0.1}, "caseload_cv is -0.1"),
+        ({"joining": 1.1}, "joining is 1.1"),
+        ({"crossing": -0.1}, "crossing is -0.1"),
+        ({"start": ENGLAND.network.end, "last_start": ENGLAND.network.start}, "must follow each other"),
+        ({"end": ENGLAND.network.start}, "must follow each other"),
+        ({"therapist_sd": -0.1}, "therapist_sd is -0.1"),
+        ({"service_sd": float("nan")}, "service_sd must be a finite number"),
+        ({"severity_slope_sd": -1}, "severity_slope_sd is -1"),
+        ({"score_correlation": 1.0}, "score_correlation is 1.0"),
+        ({"score_correlation": -1.2}, "score_correlation is -1.2"),
+        ({"score_correlation": float("nan")}, "score_correlation"),
+        ({"below_caseness": 2}, "below_caseness is 2"),
+        ({"deciles": (0.5, 0.5)}, "deciles has 2 shares; there are 10"),
+        ({"deciles": (0.2,) * 10}, "shares of deciles sum to 2, not to 1"),
+        ({"prior_episodes": ()}, "prior_episodes is empty"),
+        ({"prior_episodes": (1.5, -0.5)}, r"prior_episodes\[0\] is 1.5"),
+        ({"problems": ENGLAND.population.problems[:3]}, "shares of problems sum to"),
+        ({"problems": ENGLAND.population.problems[:1] * 2}, "problems"),
+        ({"waits": ()}, "waits is empty"),
+        ({"completion": 1.5}, "completion is 1.5"),
+        ({"sessions_mean": 1.0}, "sessions_mean is 1.0"),
+        ({"dna_mean": -1}, "dna_mean is -1"),
+        ({"missing_last": 1.5}, "missing_last is 1.5"),
+        ({"wsas_sd": 0.0}, "wsas_sd is 0.0"),
+    ],
+)
+def test_impossible_scenarios_are_refused_with_the_reason(overrides, message):
+    with pytest.raises(OptionError, match=message):
+        ENGLAND.replace(**overrides)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Factor("gender", LEVELS), "factor gender sum to 0.9, not to 1"),
+        (lambda: Factor("gender", (Level("a", 0.5), Level("a", 0.5))), "names the same thing twice"),
+        (lambda: ScoreLine(0.0, 0.5, -1.0), "sd of a score line is -1.0"),
+        (lambda: Level("a", 0.5, effect=float("nan")), "level 'a': effect must be a finite number"),
+        (
+            lambda: ENGLAND.replace(factors=(Factor("n_dna", (Level("a", 1.0),)),)),
+            "Unknown factors n_dna; the known ones are gender",
+        ),
+        (
+            lambda: dataclasses.replace(ENGLAND.population.problems[0], measure="wsas", measure_share=0.5),
+            "'wsas' is not a disorder-specific measure",
+        ),
+        (
+            lambda: dataclasses.replace(ENGLAND.population.problems[0], measure="mobility_inventory"),
+            "not a disorder-specific measure of whole points",
+        ),
+        (
+            lambda: dataclasses.replace(ENGLAND.population.problems[0], measure="", measure_share=0.5),
+            "measure_share is 0.5, but no measure is named",
+        ),
+        (lambda: dataclasses.replace(ENGLAND.population.ages[0], low=18, high=17), "high of a band is 17"),
+        (
+            lambda: ENGLAND.replace(
+                ages=(dataclasses.replace(ENGLAND.population.ages[0], low=3, share=1.0),)
+            ),
+            "ages must lie between 16 and 110",
+        ),
+    ],
+)
+def test_impossible_parts_are_refused_with_the_reason(make, message):
+    with pytest.raises(OptionError, match=message):
+        make()
+
+
+def test_coefficients_by_hand():
+    scenario = ENGLAND.replace(
+        intercept=1.0,
+        problems=(
+            dataclasses.replace(ENGLAND.population.problems[0], name="b", share=0.6, effect=0.5),
+            dataclasses.replace(ENGLAND.population.problems[1], name="a", share=0.4, effect=0.2),
+        ),
+        factors=(Factor("step", (Level("3", 0.5, -0.1), Level("2", 0.3, 0.4), Level("", 0.2, -1.0))),),
+    )
+    terms = scenario.coefficients()
+    # The reference is the first level in sorted order: "a" and "2". Their effects go to the intercept.
+    assert terms["intercept"] == pytest.approx(1.0 + 0.2 + 0.4)
+    assert terms["problem[b]"] == pytest.approx(0.3)
+    assert terms["step[3]"] == pytest.approx(-0.5)
+    assert terms["step[missing]"] == pytest.approx(-1.4)
+    assert "problem[a]" not in terms and "step[2]" not in terms
+    assert terms["imd_decile"] == scenario.effects.imd
+    assert terms["phq9_first"] == scenario.effects.phq9
