@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ter.errors import AlreadyPublishedError, DataError
+from ter.reports.exchange import exchange
 
 MANIFEST: Final = "manifest.json"
 
@@ -22,8 +23,9 @@ MANIFEST: Final = "manifest.json"
 def published(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield an empty directory to build in, which becomes `target` when the block ends well.
 
-    Whatever instant the process dies at, `target` is the old directory or the new one, each whole. Only
-    between the two renames of an overwrite is the old one under its hidden name; the next run puts it back.
+    Whatever instant the process dies at, `target` is the old directory or the new one, each whole. Where the
+    system cannot exchange two directories (Linux can), an overwrite takes two renames, and between them the
+    old one is under a hidden name; the next run puts it back.
 
     Parameters
     ----------
@@ -167,6 +169,10 @@ def _recover(target: Path) -> None:
 
 
 def _replace(partial: Path, target: Path) -> None:
+    if target.exists() and exchange(partial, target):
+        # The old month is now under the partial's name, which no recovery takes for a whole one.
+        _sync_path(target.parent)
+        return
     if target.exists():
         target.rename(_aside(target))
     partial.rename(target)

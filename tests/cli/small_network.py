@@ -38,11 +38,15 @@ class Files:
     def write(self, episodes: pd.DataFrame) -> None:
         episodes.to_csv(self.episodes, index=False)
 
-    def report(self, *options: str, month: str = MONTH) -> Result:
-        """Run ``ter report`` on the episodes."""
+    def arguments(self, *options: str, month: str = MONTH) -> list[str]:
+        """Arguments of ``ter`` for a report on the episodes."""
         places = ("--out", str(self.out), "--models", str(self.models))
         case_mix = ("--case-mix", str(self.folder / "case_mix.toml"))
-        return ter_command("report", str(self.episodes), "--month", month, *case_mix, *places, *options)
+        return ["report", str(self.episodes), "--month", month, *case_mix, *places, *options]
+
+    def report(self, *options: str, month: str = MONTH) -> Result:
+        """Run ``ter report`` on the episodes."""
+        return ter_command(*self.arguments(*options, month=month))
 
     @property
     def written(self) -> list[Path]:

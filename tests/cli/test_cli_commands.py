@@ -41,7 +41,9 @@ def test_validate_says_what_the_tables_hold(files, episodes, sessions, simulatio
 
 
 def test_validate_lists_every_fault(files, episodes):
-    bad = episodes.assign(phq9_first=episodes["phq9_first"].where(episodes.index != 4, 99)).drop(columns="gad7_last")
+    bad = episodes.assign(phq9_first=episodes["phq9_first"].where(episodes.index != 4, 99)).drop(
+        columns="gad7_last"
+    )
     files.write(bad)
     result = ter_command("validate", str(files.episodes))
     assert result.exit_code == 3
@@ -78,7 +80,9 @@ def test_simulate_replaces_nothing_unasked(tmp_path):
     assert ter_command(*command, "--force").exit_code == 0
 
 
-@pytest.mark.parametrize("options", [[], ["--preset", "essex_2017_19", "--scenario", "x.json"], ["--preset", "essex"]])
+@pytest.mark.parametrize(
+    "options", [[], ["--preset", "essex_2017_19", "--scenario", "x.json"], ["--preset", "essex"]]
+)
 def test_simulate_takes_one_scenario(options, tmp_path):
     result = ter_command("simulate", "--out", str(tmp_path / "out"), *options)
     assert result.exit_code == 2
@@ -162,7 +166,9 @@ def patients(**columns):
 def test_score_gives_what_the_model_expects(model, tmp_path):
     table = patients()
     table.to_csv(tmp_path / "patients.csv", index=False)
-    result = ter_command("score", str(model), str(tmp_path / "patients.csv"), "--out", str(tmp_path / "scored.csv"))
+    result = ter_command(
+        "score", str(model), str(tmp_path / "patients.csv"), "--out", str(tmp_path / "scored.csv")
+    )
     assert result.exit_code == 0, result.stderr
     scored = pd.read_csv(tmp_path / "scored.csv")
     direct = ter.load_fit(model).expected(table)
@@ -170,7 +176,9 @@ def test_score_gives_what_the_model_expects(model, tmp_path):
     pd.testing.assert_frame_equal(scored[["expected", "q05", "q95"]], direct, check_exact=True)
     assert scored["episode_id"].tolist() == ["'=1+1", "b"]
 
-    ter_command("score", str(model), str(tmp_path / "patients.csv"), "--out", str(tmp_path / "scored.parquet"))
+    ter_command(
+        "score", str(model), str(tmp_path / "patients.csv"), "--out", str(tmp_path / "scored.parquet")
+    )
     assert pd.read_parquet(tmp_path / "scored.parquet")["episode_id"].tolist() == ["=1+1", "b"]
     printed = ter_command("score", str(model), str(tmp_path / "patients.csv")).stdout
     assert printed == (tmp_path / "scored.csv").read_text()
@@ -195,14 +203,17 @@ def test_score_counts_what_the_model_does_not_know(model, tmp_path):
 )
 def test_score_refuses_faulty_patients(change, words, model, tmp_path):
     change(patients()).to_csv(tmp_path / "patients.csv", index=False)
-    result = ter_command("score", str(model), str(tmp_path / "patients.csv"), "--out", str(tmp_path / "scored.csv"))
+    result = ter_command(
+        "score", str(model), str(tmp_path / "patients.csv"), "--out", str(tmp_path / "scored.csv")
+    )
     assert result.exit_code == 3
     assert words in result.stderr
     assert not (tmp_path / "scored.csv").exists()
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda b: b[: len(b) // 2], lambda b: b[:900] + b"\x00" + b[901:], lambda b: b"", lambda b: b"{}"]
+    "damage",
+    [lambda b: b[: len(b) // 2], lambda b: b[:900] + b"\x00" + b[901:], lambda b: b"", lambda b: b"{}"],
 )
 def test_score_refuses_a_damaged_model(damage, model, tmp_path):
     (tmp_path / "bad.ter").write_bytes(damage(model.read_bytes()))

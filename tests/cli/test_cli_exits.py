@@ -18,9 +18,7 @@ from ter.reports.monthly import verify
 def start(files, *options, **environment):
     """Start ``ter report`` as a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "ter", "report", str(files.episodes), "--month", MONTH]
-        + ["--case-mix", str(files.folder / "case_mix.toml")]
-        + ["--out", str(files.out), "--models", str(files.models), *options],
+        [sys.executable, "-m", "ter", *files.arguments(*options)],
         env={**os.environ, "PYTHONPATH": str(Path(ter.__file__).parents[1]), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -158,9 +156,9 @@ def test_a_reader_that_leaves_is_no_error(files, episodes):
     model = files.folder / "model.ter"
     assert ter_command("fit", str(files.episodes), "--engine", "ml", "--nodes", "1", "--out", str(model),
                        "--case-mix", str(files.folder / "case_mix.toml")).exit_code == 0  # fmt: skip
-    command = f"{sys.executable} -m ter score {shlex.quote(str(model))} {shlex.quote(str(files.episodes))} | head -1"
+    command = [sys.executable, "-m", "ter", "score", str(model), str(files.episodes)]
     done = subprocess.run(
-        command,
+        f"{shlex.join(command)} | head -1",
         shell=True,
         env={**os.environ, "PYTHONPATH": str(Path(ter.__file__).parents[1])},
         capture_output=True,

@@ -18,7 +18,7 @@ HOSTILE = [
     "007",
     "'; DROP TABLE therapists; --",
     "{{ 7 * 7 }}",
-    "comma, \"quote\" and\nline break",
+    'comma, "quote" and\nline break',
     "-1+1",
     "[bold]a[/bold]",
     "a\\b/c:d",
@@ -65,4 +65,6 @@ def test_hostile_ids_through_the_whole_pipeline(files, episodes):
     for identifier in HOSTILE:
         assert identifier in index
         # One page of a therapist's own, besides the index, names them in its heading.
-        assert any(identifier in html.unescape(page) for path, page in pages.items() if path.name != "index.html")
+        assert any(
+            identifier in html.unescape(page) for path, page in pages.items() if path.name != "index.html"
+        )

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from small_network import ter_command
 
-
 N_UNITS = 24
 
 
@@ -32,7 +31,9 @@ def profile(table, folder, *options):
 
 
 def test_a_year_is_rated_from_its_counts(counts, tmp_path):
-    result = profile(counts, tmp_path, "--where", "year=2025-26", "--label", "provider", "--title", "All <of> them")
+    result = profile(
+        counts, tmp_path, "--where", "year=2025-26", "--label", "provider", "--title", "All <of> them"
+    )
     assert result.exit_code == 0, result.stderr
     assert "Left out: 1 of 24 rows" in result.stdout
     ratings = pd.read_parquet(tmp_path / "profile" / "ratings.parquet").set_index("therapist_id")
@@ -148,7 +149,9 @@ def test_the_real_providers_are_rated(reference_data, tmp_path):
     )
     # lme4's conditional modes, made with the parameters held fixed, differ from posterior means by far less
     # than a posterior standard deviation.
-    modes = pd.read_csv(reference_data / "nhs_tt" / "modes_y2324_m0_glmer_nAGQ25.csv").set_index("group")["mode"]
+    modes = pd.read_csv(reference_data / "nhs_tt" / "modes_y2324_m0_glmer_nAGQ25.csv").set_index("group")[
+        "mode"
+    ]
     away = (known["effect"] - modes.loc[known.index]) / known["effect_sd"]
     assert away.abs().max() < 0.5
 
@@ -156,7 +159,15 @@ def test_the_real_providers_are_rated(reference_data, tmp_path):
 @pytest.mark.reference
 def test_the_real_providers_are_rated_by_deprivation(reference_data, tmp_path):
     path = reference_data / "nhs_tt" / "provider_imd.csv"
-    command = ["profile", str(path), *NHS, "--where", "reporting_period=2023-24", "--out", str(tmp_path / "imd")]
+    command = [
+        "profile",
+        str(path),
+        *NHS,
+        "--where",
+        "reporting_period=2023-24",
+        "--out",
+        str(tmp_path / "imd"),
+    ]
     refused = ter_command(*command)
     assert refused.exit_code == 3
     assert "--case-mix-factor variable_a" in refused.stderr
@@ -166,8 +177,12 @@ def test_the_real_providers_are_rated_by_deprivation(reference_data, tmp_path):
     assert "in 11 groups: 01 Least deprived; " in result.stdout
     assert "Not stated/Not known/Invalid." in result.stdout
     # People in deprived places recover less often: a provider of theirs is expected to reach less.
-    table = pd.read_csv(path).query("reporting_period == '2023-24'").dropna(subset=["at_caseness", "recovery"])
+    table = (
+        pd.read_csv(path).query("reporting_period == '2023-24'").dropna(subset=["at_caseness", "recovery"])
+    )
     poor = table["variable_a"].str[:2].isin(["08", "09", "10"]) * table["at_caseness"]
     share = poor.groupby(table["org_code"]).sum() / table.groupby("org_code")["at_caseness"].sum()
-    ratings = pd.read_parquet(tmp_path / "imd" / "ratings.parquet").set_index("therapist_id").dropna(subset="ter")
+    ratings = (
+        pd.read_parquet(tmp_path / "imd" / "ratings.parquet").set_index("therapist_id").dropna(subset="ter")
+    )
     assert np.corrcoef(ratings["expected"], share.loc[ratings.index])[0, 1] < -0.9

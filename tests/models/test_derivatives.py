@@ -1,4 +1,4 @@
-"""Every derivative against numeric differentiation, and every integral against SciPy's adaptive quadrature."""
+"""Every derivative against numeric differentiation, every integral against SciPy's adaptive quadrature."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,9 @@ def test_quadrature_against_scipy(sigma, trials):
             return float((y * (eta + u) - n * np.logaddexp(0, eta + u)).sum() + norm.logpdf(u, scale=sigma))
 
         top = max(log_density(u) for u in np.linspace(-5, 5, 201))
-        area, _ = quad(lambda u, f=log_density, t=top: np.exp(f(u) - t), -12, 12, limit=500, points=[-1, 0, 1])
+        area, _ = quad(
+            lambda u, f=log_density, t=top: np.exp(f(u) - t), -12, 12, limit=500, points=[-1, 0, 1]
+        )
         total += top + np.log(area)
     # quad asks for 1.5e-8 of each of four integrals.
     assert QuadratureLikelihood(layout, 41).value(beta, sigma) == pytest.approx(total, abs=1e-7)

@@ -72,7 +72,8 @@ def test_factors_may_be_given_in_either_order(table, ml):
 
 
 def test_posterior_is_near_the_likelihood_where_there_is_much_data():
-    # The larger the data, the less the priors matter: posterior mean and ML estimate agree to a fraction of an SE.
+    # The larger the data, the less the priors matter: posterior mean and ML estimate agree to a fraction of
+    # an SE.
     design, _ = network(5, therapists=200, caseload=40)
     table = table_of(design)
     fast = ter.fit(table, service=None, **OPTIONS)
@@ -234,7 +235,8 @@ def test_empty_therapists_are_kept():
     assert effects.loc["T00003", "mean"] == pytest.approx(0.0, abs=1e-9)
 
 
-# -- the file ---------------------------------------------------------------------------------------------------------
+# -- the file
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("engine", ["fast", "ml"])

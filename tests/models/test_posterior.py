@@ -10,7 +10,7 @@ from ter.models.layout import arrange
 
 
 def prior_sampling(design, draws=2_000_000, seed=1):
-    """Posterior by drawing everything from the prior and weighting with the likelihood: no method in common with the engine."""
+    """Posterior by drawing from the prior and weighting with the likelihood, nothing else."""
     rng = np.random.default_rng(seed)
     P, J = design.X.shape[1], len(design.therapist.levels)
     S = len(design.service.levels) if design.service else 0
@@ -59,7 +59,8 @@ def test_three_therapists_against_brute_force(services):
 
     def check(name, mean, sd):
         brute_mean, brute_sd, error = truth[name]
-        # Four Monte Carlo errors of the brute force, and a fiftieth of a posterior SD for the engine's 512 draws.
+        # Four Monte Carlo errors of the brute force, and a fiftieth of a posterior SD for the engine's 512
+        # draws.
         np.testing.assert_array_less(np.abs(mean - brute_mean), 4 * error + 0.02 * brute_sd)
         if sd is not None:
             np.testing.assert_allclose(sd, brute_sd, rtol=0.03)
@@ -123,15 +124,16 @@ def test_expected_is_the_integral_over_a_random_therapist():
 
 
 def test_ter_is_the_standardised_rate():
-    # Given a draw, TER is the mean over all patients of expit(eta + u); here u has a density that is nearly a point.
+    # Given a draw, TER is the mean over all patients of expit(eta + u); here u has a density that is nearly a
+    # point.
     design, _ = network(8, therapists=4, caseload=[400, 400, 5, 5])
     p = fit_fast(arrange(design, design.therapist, None), 11, 1).posterior
     eta = design.X @ p.beta.T
     draws = np.random.default_rng(0).choice(p.weights.size, 400, p=p.weights)
     for j in range(2):
         plug_in = 100 * np.mean([expit(eta[:, d] + p.u_mean[j]).mean() for d in draws])
-        # The curvature of the rate over a posterior SD of 0.15 moves its mean by some hundredths of a point; beta's
-        # uncertainty over 400 draws by a tenth.
+        # The curvature of the rate over a posterior SD of 0.15 moves its mean by some hundredths of a point;
+        # beta's uncertainty over 400 draws by a tenth.
         assert p.ter_mean[j] == pytest.approx(plug_in, abs=0.5)
 
 
@@ -149,7 +151,8 @@ def test_coverage_and_calibration(first):
         covered.append(((at_truth > 0.05) & (at_truth < 0.95)).mean())
         expected.append((20 * p.expected_mean).sum())
         observed.append(design.successes.sum())
-    # 7,500 effects in each of 8 parts: the standard error of the coverage is 0.35 points, somewhat more since the
-    # effects of a network share its parameters. The bounds are what is required of all 200 networks together.
+    # 7,500 effects in each of 8 parts: the standard error of the coverage is 0.35 points, somewhat more since
+    # the effects of a network share its parameters. The bounds are what is required of all 200 networks
+    # together.
     assert 0.88 < np.mean(covered) < 0.92
     assert np.sum(expected) == pytest.approx(np.sum(observed), rel=0.005)

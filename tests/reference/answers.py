@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-#: Reference programs by number of nodes: glmmTMB and glmer(nAGQ = 1) are Laplace, glmer(nAGQ = 25) is quadrature.
+#: Reference programs by number of nodes: glmmTMB and glmer(nAGQ = 1) are Laplace, glmer(nAGQ = 25) is
+#: quadrature.
 PROGRAMS = {1: "glmmTMB", 25: "glmer_nAGQ25"}
 
 

@@ -1,8 +1,8 @@
 """Engine "ml" against lme4 and glmmTMB on real data.
 
-Tolerances: log-likelihoods agree to 1e-4, where the two programs agree with each other to about 1e-5 (insteval: 5e-4, where
-they differ by 3.4e-4). Estimates agree to a thousandth of a standard error, which no reader could notice; the stored fits
-are converged to about 1e-5 of one. Modes agree to 1e-4 in log-odds.
+Tolerances: log-likelihoods agree to 1e-4, where the two programs agree with each other to about 1e-5
+(insteval: 5e-4, where they differ by 3.4e-4). Estimates agree to a thousandth of a standard error, which no
+reader could notice; the stored fits are converged to about 1e-5 of one. Modes agree to 1e-4 in log-odds.
 """
 
 from dataclasses import dataclass, field
@@ -137,4 +137,3 @@ def test_agrees_with_lme4_and_glmmtmb(problem, nodes, reference_data):
         effects = fit.effects(factor).loc[modes.index]
         np.testing.assert_allclose(effects["mean"], modes["mode"], atol=1e-4)
         np.testing.assert_allclose(effects["sd"], modes["sd"], atol=1e-4)
-

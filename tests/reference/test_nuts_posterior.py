@@ -1,7 +1,8 @@
 """Engine "fast" against a stored NUTS posterior (PyMC and nutpie, 8,000 draws, the same priors) on real data.
 
-Both have Monte Carlo error. The reference's is known from its effective sample size: z, the difference over it, should look
-standard normal. The engine's own, from 512 Sobol draws with u integrated out, is below a hundredth of a posterior SD.
+Both have Monte Carlo error. The reference's is known from its effective sample size: z, the difference over
+it, should look standard normal. The engine's own, from 512 Sobol draws with u integrated out, is below a
+hundredth of a posterior SD.
 """
 
 import json
@@ -28,7 +29,13 @@ def reference(reference_data):
         table[f"livch{level}"] = (table["livch"] == level).astype(float)
         terms.append(ter.linear(f"livch{level}"))
     fit = ter.fit(
-        table, case_mix=ter.CaseMix(terms), outcome="use01", therapist="district", service=None, nodes=11, seed=1
+        table,
+        case_mix=ter.CaseMix(terms),
+        outcome="use01",
+        therapist="district",
+        service=None,
+        nodes=11,
+        seed=1,
     )
     return posterior, districts, fit
 
@@ -56,11 +63,14 @@ def test_effects(reference):
     ours = fit.effects("therapist").loc[districts.index]
     error = districts["sd"] / np.sqrt(districts["ess_bulk"])
     z = (ours["mean"] - districts["mean"]) / error
-    # Sixty standard normals: their root mean square is 1 +- 0.09 and their largest below 3.5; the engine's error of up
-    # to 0.01 SD is about 1 in z here.
+    # Sixty standard normals: their root mean square is 1 +- 0.09 and their largest below 3.5; the engine's
+    # error of up to 0.01 SD is about 1 in z here.
     assert np.sqrt((z**2).mean()) < 1.5
     assert z.abs().max() < 4.0
-    assert np.abs(np.log(ours["sd"] / districts["sd"])).max() < 4 / np.sqrt(2 * districts["ess_bulk"].min()) + 0.01
+    assert (
+        np.abs(np.log(ours["sd"] / districts["sd"])).max()
+        < 4 / np.sqrt(2 * districts["ess_bulk"].min()) + 0.01
+    )
     for q, key in (("q05", "q5"), ("q95", "q95")):
         assert (np.abs(ours[q] - districts[key]) / districts["sd"]).max() < 2 * 4 / np.sqrt(
             districts["ess_bulk"].min()

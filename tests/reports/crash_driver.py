@@ -14,7 +14,7 @@ from pathlib import Path
 from made_fit import MadeFit
 from made_publication import make_publication
 
-from ter.reports import monthly
+from ter.reports import monthly, publishing
 from ter.reports.pages import Edition, index_page
 from ter.reports.publishing import verify
 from ter.reports.words import THERAPISTS
@@ -22,6 +22,11 @@ from ter.reports.words import THERAPISTS
 EDITIONS = [make_publication(60, seed=seed) for seed in (1, 2)]
 EDITIONS = [replace(edition, fingerprint=str(i) * 64) for i, edition in enumerate(EDITIONS)]
 
+
+#: The mode "renames" is that of systems that cannot exchange two directories in one step.
+CAN_EXCHANGE = sys.argv[1] != "renames"
+if not CAN_EXCHANGE:
+    publishing.exchange = lambda a, b: False
 
 PAGE = index_page(EDITIONS[0], Edition("October 2026", "2026-10", "", THERAPISTS), {})
 
@@ -66,10 +71,28 @@ def die_at_rename(out: Path, edition: int, nth: int, *, after: bool) -> None:
     write(out, edition)
 
 
+def die_at_exchange(out: Path, edition: int, nth: int, *, after: bool) -> None:
+    """Write a report, and die right before or right after the nth exchange of directories."""
+    exchange, count = publishing.exchange, 0
+
+    def counted(a: Path, b: Path) -> bool:
+        nonlocal count
+        count += 1
+        if count == nth and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = exchange(a, b)
+        if count == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+    publishing.exchange = counted
+    write(out, edition)
+
+
 def check(out: Path, old: str, new: str) -> str:
     """Check that one whole month is there: in its place, or put back there by the next run. Return which."""
     month = out / "reports" / "2026-10"
-    if not month.exists():
+    if not CAN_EXCHANGE and not month.exists():
         aside = out / "reports" / ".2026-10.aside"
         verify(aside)
         month = aside
@@ -90,12 +113,13 @@ def main(mode: str, out: Path) -> None:
         chance = random.Random(1)
         plan = [chance.uniform(0, 1.2 * duration) for _ in range(20)]
     else:
-        # The model has three renames as well as the month: aside, into place, to the trash.
-        plan = [(nth, after) for nth in range(1, 7) for after in (False, True)]
+        # The model has as many as the month: three renames (aside, in place, to the trash) or one exchange.
+        plan = [(nth, after) for nth in range(1, 3 if CAN_EXCHANGE else 7) for after in (False, True)]
+    die = die_at_exchange if CAN_EXCHANGE else die_at_rename
     for i, step in enumerate(plan):
         other = "1" if current == "0" else "0"
         if isinstance(step, tuple):
-            killed += run_and_die(lambda: die_at_rename(out, int(other), step[0], after=step[1]), None)  # noqa: B023
+            killed += run_and_die(lambda: die(out, int(other), step[0], after=step[1]), None)  # noqa: B023
         else:
             killed += run_and_die(lambda: write(out, int(other)), step)  # noqa: B023
         current = check(out, current, other)

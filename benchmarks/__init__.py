@@ -1,0 +1,1 @@
+"""Benchmarks: what fitting, simulating and reporting cost, beside yardsticks of the same run."""

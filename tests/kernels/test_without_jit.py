@@ -1,0 +1,54 @@
+"""Kernels give the same numbers when they run as plain Python."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+SCRIPT = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from networks import network
+from ter.models.laplace import LaplaceLikelihood
+from ter.models.layout import arrange
+from ter.models.quadrature import QuadratureLikelihood
+from ter.kernels.tables import logistic_normal, standardised_rate, inverse_logit_rate, count_predictors
+
+design, _ = network(3, therapists=6, services=2, caseload=[0, 1, 4, 9, 2, 3])
+layout = arrange(design, design.therapist, design.service)
+x = np.linspace(-0.4, 0.3, 7)
+value, gradient, hessian = QuadratureLikelihood(layout, 7).evaluate(x[:-2], 0.6)
+laplace = LaplaceLikelihood(layout).evaluate(np.r_[x[:3], -0.7, -0.2])
+counts, table, expected = np.empty(900), np.empty((2, 20)), np.empty((2, 30))
+count_predictors(layout.rows, x[:3], x[3:5], -7.0, counts)
+standardised_rate(counts, -7.0, -1.0, table)
+inverse = np.empty((2, 8))
+inverse_logit_rate(table, -1.0, -0.5, inverse)
+logistic_normal(0.8, -2.0, expected)
+out = [[value], gradient, hessian.ravel(), [laplace[0]], laplace[1], laplace[2].ravel()]
+out += [counts, table.ravel(), inverse.ravel(), expected.ravel()]
+print(json.dumps([list(map(float, part)) for part in out]))
+"""
+
+
+def run(**environment):
+    here = Path(__file__).parents[1] / "models"
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(here)],
+        env={**os.environ, **environment},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [np.array(part) for part in json.loads(done.stdout)]
+
+
+def test_same_numbers_with_and_without_jit():
+    for compiled, plain in zip(run(), run(NUMBA_DISABLE_JIT="1"), strict=True):
+        # Compiled sums may be reordered: rounding apart, nothing else may differ.
+        np.testing.assert_allclose(compiled, plain, rtol=1e-9, atol=1e-11)
