@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numba
@@ -30,9 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "problem" in metafunc.fixturenames:
+    if "problem_name" in metafunc.fixturenames:
         names = metafunc.config.getoption("problem") or [SMALL.name]
-        metafunc.parametrize("problem", [PROBLEMS[name] for name in names], ids=names, scope="session")
+        metafunc.parametrize("problem_name", names, scope="session")
 
 
 def pytest_terminal_summary(
@@ -52,6 +52,11 @@ def one_thread() -> Iterator[None]:
     with threadpool_limits(limits=1):
         yield
     numba.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def problem(problem_name: str) -> Problem:
+    return PROBLEMS[problem_name]
 
 
 @pytest.fixture(scope="session")

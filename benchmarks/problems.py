@@ -120,7 +120,7 @@ def scenario_of(problem: Problem) -> Scenario:
     )
 
 
-TINY: Final = Problem("tiny", rows=400, therapists=12, services=4, columns=2, seed=3)
+TINY: Final = Problem("tiny", rows=400, therapists=12, services=4, columns=2, seed=1)
 SMALL: Final = Problem("small", rows=10_000, therapists=300, services=12, columns=20, seed=1)
 MEDIUM: Final = Problem("medium", rows=100_000, therapists=2_000, services=50, columns=20, seed=1)
 

@@ -10,6 +10,8 @@ import ter
 from benchmarks.answers import integrated_log_likelihood, laplace_log_likelihood, steepest
 from benchmarks.problems import SERVICE_SD, THERAPIST_SD, FloatArray, Network
 from benchmarks.side_by_side import Yardstick
+from ter.models import Fit
+from ter.ratings import Ratings
 
 
 def normal_matrix(network: Network) -> Yardstick:
@@ -28,7 +30,7 @@ def pooled(network: Network) -> Yardstick:
     return Yardstick("pooled logistic (statsmodels)", run)
 
 
-def estimates(fit: ter.models.Fit) -> tuple[FloatArray, FloatArray]:
+def estimates(fit: Fit) -> tuple[FloatArray, FloatArray]:
     """Estimates and standard errors of (beta, log sd), on the scale of the columns."""
     sd = fit.groups["sd"].to_numpy()
     log_sd_se = np.log(fit.groups["q95"] / fit.groups["sd"]).to_numpy() / 1.645
@@ -50,9 +52,9 @@ def test_ml_laplace(beside, network: Network):
         return laplace_log_likelihood(network, x[:-2], np.exp(x[-2:]))
 
     x, se = estimates(fit)
-    # Both evaluate the same function; the modes are found to 1e-11 in the log-likelihood.
-    assert fit.log_likelihood == pytest.approx(value(x), abs=1e-6)
-    # 0.001 of a standard error from the maximum is 5e-7 in the log-likelihood; the differences are as exact.
+    # Both evaluate the same function, and rounding in sums of so many terms is far below this.
+    assert fit.log_likelihood == pytest.approx(value(x), abs=1e-7)
+    # What differences over a tenth of a standard error leave: the likelihood's skewness / 600.
     assert steepest(value, x, se) < 3e-3
 
 
@@ -71,13 +73,13 @@ def test_ml_quadrature(beside, network: Network, nodes: int):
         return integrated_log_likelihood(network, x[:-1], np.exp(x[-1]))
 
     x, se = estimates(fit)
-    # What nine nodes leave of the integral of a therapist with few patients, times the therapists.
-    assert fit.log_likelihood == pytest.approx(value(x), abs=1e-5)
+    # What nine nodes leave of the therapists' integrals (2e-9 of 10,000 patients); 25 leave nothing.
+    assert fit.log_likelihood == pytest.approx(value(x), abs=1e-6)
     assert steepest(value, x, se) < 3e-3
 
 
 def test_posterior_and_ratings(beside, network: Network):
-    def work() -> tuple[ter.models.Fit, ter.ratings.Ratings]:
+    def work() -> tuple[Fit, Ratings]:
         fit = ter.fit(network.table, case_mix=network.case_mix, outcome="y", engine="fast")
         return fit, ter.rate(fit, minimum=45.0)
 
@@ -90,8 +92,6 @@ def test_posterior_and_ratings(beside, network: Network):
     assert held == pytest.approx(0.9, abs=4 * np.sqrt(0.09 / network.u.size))
     # The truth lies within the largest of 21 normal deviations that one in ten thousand runs would exceed.
     assert (np.abs(network.beta - fit.fixed["mean"]) / fit.fixed["sd"]).max() < 4.6
-    # The truth of the SDs: four sampling errors of a standard deviation, sd / sqrt(2 levels), and what
-    # finite caseloads add, for which twice as much is left.
-    for factor, truth in (("therapist", THERAPIST_SD), ("service", SERVICE_SD)):
-        levels = fit.groups.loc[factor, "levels"]
-        assert fit.groups.loc[factor, "sd"] == pytest.approx(truth, rel=8 / np.sqrt(2 * levels))
+    # The same of the two SDs, whose posteriors are skewed: the spread is read off the 90% interval.
+    spread = (fit.groups["q95"] - fit.groups["q05"]) / 3.29
+    assert (np.abs(fit.groups["sd"] - np.array([THERAPIST_SD, SERVICE_SD])) / spread).max() < 4.0

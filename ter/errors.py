@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class TerError(Exception):
-    """Base of every error that `ter` raises on purpose. Its message says what is wrong, where, and how to mend it."""
+    """Base of every error that `ter` raises on purpose: it says what is wrong, where, and how to mend it."""
 
     exit_code = 2
 

@@ -32,6 +32,7 @@ def run(
     for note in notes:
         typer.echo(note, err=True)
     if out is None:
-        typer.echo(scored_csv(scored), nl=False)
+        # Bytes, so that ids stay what they are whatever the encoding of the terminal.
+        typer.echo(scored_csv(scored).encode(), nl=False)
     else:
         typer.echo(f"{len(scored):,} patients: {out}")

@@ -80,7 +80,9 @@ def describe_rows(fitted: Fit) -> tuple[str, ...]:
         A line for each reason, and one for each factor of the case mix.
     """
     record = fitted.record
-    left_out = [f"Left out: {rows:,} of {record.n_rows:,} rows ({reason})." for reason, rows in record.left_out]
+    left_out = [
+        f"Left out: {rows:,} of {record.n_rows:,} rows ({reason})." for reason, rows in record.left_out
+    ]
     terms = () if fitted.case_mix is None else fitted.case_mix.terms
     factors = [term for term in terms if isinstance(term, LearnedFactor)]
     groups = [

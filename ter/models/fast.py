@@ -16,8 +16,14 @@ from ter.models.layout import Layout
 from ter.models.marginal import conditionals, marginalise, normalise
 from ter.models.newton import Evaluation, maximise
 from ter.models.posterior import Posterior
-from ter.models.proposal import DRAWS, draw
+from ter.models.proposal import Shape, draw, reshape
 from ter.models.quadrature import QuadratureLikelihood
+
+#: Draws of the first round; each further round doubles them.
+DRAWS = 512
+#: Effective draws that end the rounds.
+ENOUGH = 256.0
+MAX_ROUNDS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +56,11 @@ class FastResult:
     converged: bool
 
 
+def effective(weights: FloatArray) -> float:
+    """Effective sample size of importance weights that sum to 1 (Kong 1992)."""
+    return float(1.0 / (weights**2).sum())
+
+
 def log_posterior(
     conditional: ConditionalPosterior, log_likelihood: FloatArray, sd: FloatArray, b: FloatArray
 ) -> FloatArray:
@@ -70,21 +81,25 @@ def fit_fast(layout: Layout, nodes: int, seed: int, n_draws: int = DRAWS) -> Fas
     seed : int
         Of the Sobol scrambling and of the joint draws.
     n_draws : int
-        Draws from the proposal, a power of 2.
+        Draws of the first round, a power of 2.
     """
     likelihood = QuadratureLikelihood(layout, nodes)
     conditional = ConditionalPosterior(likelihood)
     grid = explore(conditional, np.zeros(likelihood.n_b))
-    draws = draw(grid, likelihood.n_beta, seed, n_draws)
-    given = conditionals(likelihood, draws)
-    weights = normalise(
-        log_posterior(conditional, given.log_likelihood, draws.sd, draws.b) - draws.log_density
-    )
+    shape = Shape.of_laplace(likelihood.n_b)
+    for _ in range(MAX_ROUNDS):
+        draws = draw(grid, likelihood.n_beta, seed, n_draws, shape)
+        given = conditionals(likelihood, draws)
+        target = log_posterior(conditional, given.log_likelihood, draws.sd, draws.b)
+        weights = normalise(target - draws.log_density)
+        if effective(weights) >= ENOUGH:
+            break
+        shape, n_draws = reshape(draws, weights), 2 * n_draws
     posterior, row_expected = marginalise(likelihood, draws, given, weights, seed)
     return FastResult(
         posterior=posterior,
         row_expected=row_expected,
-        effective_draws=float(1.0 / (weights**2).sum()),
+        effective_draws=effective(weights),
         grid_points=grid.log_density.size,
         gradient_norm=grid.gradient_norm,
         log_likelihood=marginal_log_likelihood(conditional, weights @ posterior.beta, weights @ posterior.sd),

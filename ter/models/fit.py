@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from ter.errors import DataError, OptionError
 from ter.features import CaseMix, Design, LearnedCaseMix, build_design, modelled_rows
+from ter.features.design import IntArray
 from ter.measures import DENOMINATORS, add_outcomes
 from ter.models.records import FitSettings, Record, library_versions
 from ter.models.result import Columns, Fit, Services
@@ -23,7 +24,7 @@ MAX_NODES: Final = 200
 #: The fewest nodes of engine "fast".
 MIN_NODES: Final = 7
 #: Linear predictors beyond this say that a covariate splits the outcomes exactly.
-SEPARATED: Final = 25.0
+SEPARATED: Final = 15.0
 #: Share of the draws that must be effective: below the first the fit warns, below the second it has not
 #: converged.
 EFFECTIVE_WARN, EFFECTIVE_FAIL = 0.5, 0.1
@@ -100,6 +101,9 @@ def fit(
     effect_column = service
     if service is not None:
         service_effect, effect_column = _service_effect(table, service)
+    # Sums depend in their last bits on the order of their terms: rows are put in the order of their content.
+    order = content_order(table, _columns(case_mix, outcome, trials, therapist, service))
+    table = table.take(order)
     learned = (
         case_mix.learn(table.iloc[modelled_rows(table, outcome=outcome, trials=trials).rows])
         if isinstance(case_mix, CaseMix)
@@ -189,6 +193,18 @@ def _check_options(severity_slope: str | None, engine: str, nodes: int, seed: in
         )
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
         raise OptionError(f"seed must be a whole number from 0 to 2^64 - 1, not {seed!r}.")
+
+
+def content_order(table: pd.DataFrame, columns: list[str]) -> IntArray:
+    """Order of the rows by their content in those of the columns that the table has."""
+    known = table[[column for column in columns if column in table]]
+    return np.argsort(pd.util.hash_pandas_object(known, index=False).to_numpy(), kind="stable")
+
+
+def _columns(case_mix: CaseMix | LearnedCaseMix | None, *named: str | None) -> list[str]:
+    """Columns that the model reads."""
+    reads = () if case_mix is None else case_mix.reads
+    return list(dict.fromkeys([*reads, *(name for name in named if name is not None)]))
 
 
 def _known_until(table: pd.DataFrame) -> str:

@@ -24,7 +24,7 @@ EDGE_MASS = 5e-4
 #: Newton decrement left at a grid point: its modes only place the proposal, which the weights correct.
 GRID_DECREMENT = 1e-2
 FINE_CELLS = 240
-#: The lowest SD of a grid as a share of its highest: next to zero, where the density of an SD need not vanish.
+#: The lowest SD of a grid as a share of its highest: next to zero, where its density need not vanish.
 LOWEST_SHARE = 1e-3
 MAX_EXTENSIONS = 12
 LOG_2PI = float(np.log(2.0 * np.pi))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,11 @@ from ter.models.quadrature import QuadratureLikelihood
 LOWEST_LOG_SD = float(np.log(1e-4))
 START_SD = 0.3
 MIN_NODES = 5
+#: Steps with approximate derivatives, before exact ones finish.
+ROUGH_ITERATIONS = 30
+
+Evaluate = Callable[[FloatArray], Evaluation]
+Value = Callable[[FloatArray], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,28 +98,71 @@ def fit_ml(layout: Layout, nodes: int) -> Estimates:
     start = np.concatenate([starting_beta(layout), np.full(F, np.log(START_SD))])
     lowest = np.concatenate([np.full(P, -np.inf), np.full(F, LOWEST_LOG_SD)])
     max_step = np.concatenate([np.full(P, np.inf), np.ones(F)])
-    if nodes == 1:
-        found = maximise(laplace.evaluate, laplace.value, start, max_step=max_step, lowest=lowest)
-        information = differentiate(laplace.evaluate, found.x, found.information)
-    else:
-        quadrature = QuadratureLikelihood(layout, nodes)
-
-        def evaluate(x: FloatArray) -> Evaluation:
-            return quadrature.evaluate(x[:-1], float(np.exp(x[-1])))
-
-        found = maximise(
-            evaluate,
-            lambda x: quadrature.value(x[:-1], float(np.exp(x[-1]))),
-            start,
-            max_step=max_step,
-            lowest=lowest,
-        )
-        information = found.information
-    return describe_optimum(laplace, found, information)
+    evaluate, value = (laplace.evaluate, laplace.value) if nodes == 1 else by_quadrature(layout, nodes)
+    rough = maximise(
+        evaluate, value, start, max_step=max_step, lowest=lowest, max_iterations=ROUGH_ITERATIONS
+    )
+    exact = (
+        exactly(laplace.evaluate) if nodes == 1 else None if rough.converged else numerically(value, evaluate)
+    )
+    found = rough
+    if exact is not None:
+        found = maximise(exact, value, rough.x, max_step=max_step, lowest=lowest)
+        found = replace(found, iterations=rough.iterations + found.iterations)
+    return describe_optimum(laplace, found)
 
 
-def describe_optimum(laplace: LaplaceLikelihood, found: Optimum, information: FloatArray) -> Estimates:
+def by_quadrature(layout: Layout, nodes: int) -> tuple[Evaluate, Value]:
+    """Value, with derivatives and without, of the likelihood by quadrature in (beta, log sigma)."""
+    quadrature = QuadratureLikelihood(layout, nodes)
+    return (
+        lambda x: quadrature.evaluate(x[:-1], float(np.exp(x[-1]))),
+        lambda x: quadrature.value(x[:-1], float(np.exp(x[-1]))),
+    )
+
+
+def exactly(evaluate: Evaluate) -> Evaluate:
+    """Replace the approximate information by the Hessian: central differences of the exact gradient."""
+
+    def exact(x: FloatArray) -> Evaluation:
+        value, gradient, information = evaluate(x)
+        steps = small_steps(information)
+        rows = [
+            (evaluate(x - h)[1] - evaluate(x + h)[1]) / (2.0 * step)
+            for h, step in zip(np.diag(steps), steps, strict=True)
+        ]
+        return value, gradient, 0.5 * (np.array(rows) + np.array(rows).T)
+
+    return exact
+
+
+def numerically(value: Value, evaluate: Evaluate) -> Evaluate:
+    """Replace the gradient by central differences of the value.
+
+    Too few nodes for a large sigma leave the rule's own error in the value, whose maximum is then not quite
+    where the derivatives of the integral vanish.
+    """
+
+    def exact(x: FloatArray) -> Evaluation:
+        at, _, information = evaluate(x)
+        steps = small_steps(information)
+        gradient = [
+            (value(x + h) - value(x - h)) / (2.0 * step)
+            for h, step in zip(np.diag(steps), steps, strict=True)
+        ]
+        return at, np.array(gradient), information
+
+    return exact
+
+
+def small_steps(information: FloatArray) -> FloatArray:
+    """A thousandth of each parameter's standard error, the others held: shape (n,)."""
+    return np.asarray(1e-3 / np.sqrt(np.maximum(np.diag(information), 1e-8)))
+
+
+def describe_optimum(laplace: LaplaceLikelihood, found: Optimum) -> Estimates:
     """Covariance, modes and their SDs at the maximum."""
+    information = found.information
     layout = laplace.layout
     P = layout.rows.X.shape[1]
     inside = np.concatenate([np.ones(P, bool), found.x[P:] > LOWEST_LOG_SD + 1e-6])
@@ -136,16 +184,3 @@ def describe_optimum(laplace: LaplaceLikelihood, found: Optimum, information: Fl
         iterations=found.iterations,
         converged=found.converged,
     )
-
-
-def differentiate(
-    evaluate: Callable[[FloatArray], Evaluation], x: FloatArray, information: FloatArray
-) -> FloatArray:
-    """Negative Hessian (n, n) by central differences of the gradient over 0.001 standard errors."""
-    steps = 1e-3 / np.sqrt(np.maximum(np.diag(information), 1e-8))
-    rows = [
-        (evaluate(x - h)[1] - evaluate(x + h)[1]) / (2.0 * step)
-        for h, step in zip(np.diag(steps), steps, strict=True)
-    ]
-    hessian = np.array(rows)
-    return np.asarray(0.5 * (hessian + hessian.T))

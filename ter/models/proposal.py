@@ -14,7 +14,24 @@ from scipy.linalg import solve_triangular
 from ter.features.design import FloatArray
 from ter.models.grid import LOG_2PI, SdGrid, fine_cells, spline_weights
 
-DRAWS = 512
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """How the proposal differs from the Laplace approximation, by standardised coordinate.
+
+    Attributes
+    ----------
+    centre, scale : ndarray, shape (B,)
+        0 and 1 for the approximation itself.
+    """
+
+    centre: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def of_laplace(cls, n: int) -> Shape:
+        """The approximation itself, in n dimensions."""
+        return cls(np.zeros(n), np.ones(n))
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,15 +40,35 @@ class Draws:
 
     Attributes
     ----------
+    z : ndarray, shape (D, B)
+        Standardised coordinates: draws of b before the Laplace approximation scales and shifts them.
     sd : ndarray, shape (D, F)
     b : ndarray, shape (D, B)
     log_density : ndarray, shape (D,)
         Log density of the proposal at each draw, in (SDs, b).
     """
 
+    z: FloatArray
     sd: FloatArray
     b: FloatArray
     log_density: FloatArray
+
+
+def reshape(draws: Draws, weights: FloatArray) -> Shape:
+    """A proposal nearer to the target, from weighted draws.
+
+    Laplace's method misplaces a coefficient with a skewed posterior, such as that of a rare level. Means and
+    variances of the standardised coordinates correct it, each shrunk towards 0 and 1 by its own Monte Carlo
+    error. Weights are truncated for that (Ionides 2008), so that a few draws do not decide.
+    """
+    weights = np.minimum(weights, 1.0 / np.sqrt(weights.size))
+    weights = weights / weights.sum()
+    effective = 1.0 / (weights**2).sum()
+    mean = weights @ draws.z
+    variance = weights @ (draws.z - mean) ** 2
+    sure = np.maximum(0.0, 1.0 - variance / (effective * np.maximum(mean**2, 1e-300)))
+    trust = effective / (effective + 20.0)
+    return Shape(sure * mean, np.sqrt(trust * variance + 1.0 - trust))
 
 
 def draw_sds(grid: SdGrid, uniforms: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -53,7 +90,7 @@ def draw_sds(grid: SdGrid, uniforms: FloatArray) -> tuple[FloatArray, FloatArray
     return sd, np.log(p[i, j] / (widths[0] * widths[1]))
 
 
-def draw(grid: SdGrid, n_beta: int, seed: int, n: int = DRAWS) -> Draws:
+def draw(grid: SdGrid, n_beta: int, seed: int, n: int, shape: Shape) -> Draws:
     """Scrambled Sobol draws of (SDs, b).
 
     Parameters
@@ -64,6 +101,7 @@ def draw(grid: SdGrid, n_beta: int, seed: int, n: int = DRAWS) -> Draws:
     seed : int
     n : int
         A power of 2.
+    shape : Shape
     """
     # Imported here: scipy.stats is slow to load, and `import ter` should not wait for it.
     from scipy.special import ndtri
@@ -72,7 +110,9 @@ def draw(grid: SdGrid, n_beta: int, seed: int, n: int = DRAWS) -> Draws:
     F, B = len(grid.axes), grid.centre.shape[-1]
     points = qmc.Sobol(F + B, scramble=True, rng=np.random.default_rng(seed)).random(n)
     sd, log_density = draw_sds(grid, points[:, :F])
-    z = ndtri(np.clip(points[:, F:], 1e-12, 1.0 - 1e-12))
+    normal = ndtri(np.clip(points[:, F:], 1e-12, 1.0 - 1e-12))
+    z = shape.centre + shape.scale * normal
+    log_density -= 0.5 * (normal**2).sum(axis=1) + np.log(shape.scale).sum() + 0.5 * B * LOG_2PI
     weights = spline_weights(grid.axes, tuple(sd.T))
     b = weights @ grid.centre.reshape(-1, B)
     lower = np.tril_indices(B)
@@ -81,9 +121,9 @@ def draw(grid: SdGrid, n_beta: int, seed: int, n: int = DRAWS) -> Draws:
     for d in range(n):
         factor[lower] = factors[d]
         b[d] += solve_triangular(factor, z[d], lower=True, trans="T")
-        log_density[d] += float(np.log(np.diag(factor)).sum()) - 0.5 * float(z[d] @ z[d]) - 0.5 * B * LOG_2PI
+        log_density[d] += float(np.log(np.diag(factor)).sum())
     # From (beta, v / sigma_v) to (beta, v).
     if F == 2:
         b[:, n_beta:] *= sd[:, 1:]
         log_density -= (B - n_beta) * np.log(sd[:, 1])
-    return Draws(sd, b, log_density)
+    return Draws(z, sd, b, log_density)

@@ -51,7 +51,7 @@ class Services:
     n: IntArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     """A fitted model. It holds sums by therapist, never rows of the table.
 
@@ -244,6 +244,13 @@ class Fit:
         lines.append(f"Service effect: {r.service_effect}.")
         lines += list(r.notes)
         return "\n".join([*lines, "", self.groups.round(4).to_string(), "", self.fixed.round(4).to_string()])
+
+    def __repr__(self) -> str:
+        r = self.record
+        return (
+            f'<ter.Fit: engine "{self.settings.engine}", {r.n_modelled:,} rows, '
+            f"{len(self.units.ids):,} therapists. {CONVERGED if r.converged else NOT_CONVERGED}>"
+        )
 
     def _repr_html_(self) -> str:
         head = self.summary().split("\n\n")[0]

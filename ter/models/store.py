@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,7 +66,11 @@ def save_fit(fit: Fit, path: str | Path) -> None:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in members.items():
             archive.writestr(zipfile.ZipInfo(name, EPOCH), data, zipfile.ZIP_DEFLATED, 6)
-    Path(path).write_bytes(buffer.getvalue())
+    # Written aside and renamed, so that a crash leaves the old file or the new one.
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(buffer.getvalue())
+    partial.replace(path)
 
 
 def load_fit(path: str | Path) -> Fit:
@@ -106,6 +111,7 @@ def load_fit(path: str | Path) -> Fit:
         fit = _decode(content["state"], members)
     except (
         zipfile.BadZipFile,
+        zlib.error,
         EOFError,
         KeyError,
         ValueError,

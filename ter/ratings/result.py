@@ -10,7 +10,7 @@ import pandas as pd
 from ter.ratings.options import RatingOptions
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ratings:
     """Ratings of all therapists, gated.
 
@@ -64,6 +64,9 @@ class Ratings:
                 f"from {reliability.min():.2f} to {reliability.max():.2f}"
             )
         return "\n".join([*lines, *self.notes])
+
+    def __repr__(self) -> str:
+        return f"<ter.Ratings: {self.summary().splitlines()[0]}>"
 
     def _repr_html_(self) -> str:
         """Show the summary and the table in Jupyter."""

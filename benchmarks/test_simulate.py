@@ -1,0 +1,112 @@
+"""Simulating. Beside the random numbers that a patient takes at the least, and beside the same in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numba import njit
+
+import ter
+from benchmarks import reference
+from benchmarks.problems import IntArray, Problem, scenario_of
+from benchmarks.side_by_side import Items, Yardstick
+from ter.kernels._jit import JIT
+from ter.kernels.rng import bits, stream_key
+from ter.simulation import Simulation
+
+COUNTS = ["n_episodes", "n_completed", "n_at_caseness", "n_recovered"]
+
+
+@njit(**JIT)
+def two_draws_a_patient(caseload: IntArray, seed: np.uint64) -> np.uint64:
+    """Two 64-bit draws a patient, and the least that keeps them from being optimised away."""
+    total = np.uint64(0)
+    for j in range(caseload.size):
+        start, step = stream_key(seed, np.uint64(0), np.uint64(j))
+        for i in range(caseload[j]):
+            k = np.uint64(2 * i)
+            total ^= bits(start, step, k) ^ bits(start, step, k + np.uint64(1))
+    return total
+
+
+@pytest.fixture(scope="session")
+def simulation(problem: Problem) -> Simulation:
+    return ter.simulate(scenario_of(problem), seed=problem.seed)
+
+
+@pytest.fixture
+def patients(simulation: Simulation) -> Items:
+    return Items(len(simulation.episodes), "patient")
+
+
+@pytest.fixture
+def floor(simulation: Simulation) -> Yardstick:
+    caseload = simulation.therapists["n_episodes"].to_numpy(np.int64)
+    return Yardstick("two 64-bit draws", lambda: two_draws_a_patient(caseload, np.uint64(1)), repeats=10)
+
+
+def shares(counts: IntArray) -> np.ndarray:
+    """Completed of all, at caseness of those, recovered of those."""
+    total = counts.sum(axis=0)
+    return total[1:] / total[:-1]
+
+
+def check_against_reference(simulation: Simulation, counts: IntArray, of_reference: IntArray) -> None:
+    """Same therapists, other patients: shares differ by the sampling of two binomial shares.
+
+    Four standard errors, and one point more for what the reference leaves out.
+    """
+    size = counts.sum(axis=0)[:-1]
+    np.testing.assert_array_less(
+        np.abs(shares(counts) - shares(of_reference)), 4 * np.sqrt(2 * 0.25 / size) + 0.01
+    )
+
+
+def counted(episodes) -> IntArray:
+    """Count in the table what `count_outcomes` counts without it."""
+    cases = episodes["completed"] & episodes["at_caseness"]
+    columns = [
+        np.ones(len(episodes)),
+        episodes["completed"],
+        cases,
+        cases & episodes["recovered"].fillna(False),
+    ]
+    place = np.unique(episodes["therapist_id"].to_numpy(object), return_inverse=True)[1]
+    return np.column_stack([np.bincount(place, np.asarray(c, float)) for c in columns]).astype(np.int64)
+
+
+def test_count_outcomes(beside, problem: Problem, simulation: Simulation, patients: Items, floor: Yardstick):
+    scenario, team = simulation.scenario, reference.team_of(simulation)
+    counts = beside(
+        lambda: ter.simulation.count_outcomes(scenario, seed=problem.seed),
+        floor,
+        Yardstick(
+            "the same (numpy)",
+            lambda: reference.count_outcomes(scenario, team, np.random.default_rng(1)),
+            repeats=1,
+        ),
+        rounds=20,
+        items=patients,
+    )[COUNTS].to_numpy()
+    # The same outcomes as those of the rows, which the clinical rules read off the scores.
+    np.testing.assert_array_equal(counts[counts[:, 0] > 0], counted(simulation.episodes))
+    of_reference = reference.count_outcomes(scenario, team, np.random.default_rng(1))
+    check_against_reference(simulation, counts, of_reference)
+
+
+def test_simulate(beside, problem: Problem, simulation: Simulation, patients: Items, floor: Yardstick):
+    scenario, team = simulation.scenario, reference.team_of(simulation)
+    drawn = beside(
+        lambda: ter.simulate(scenario, seed=problem.seed),
+        floor,
+        Yardstick(
+            "the same (numpy, pandas)",
+            lambda: reference.simulate(scenario, team, np.random.default_rng(1)),
+            repeats=1,
+        ),
+        rounds=10,
+        items=patients,
+    )
+    of_reference = reference.simulate(scenario, team, np.random.default_rng(1))
+    assert set(of_reference) == set(drawn.episodes)
+    check_against_reference(simulation, counted(drawn.episodes), counted(of_reference))

@@ -1,0 +1,46 @@
+"""Notebooks run from top to bottom, and what is stored of them gives nothing away."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+# A kernel talks over sockets that the tests do not own.
+@pytest.mark.filterwarnings("default")
+def test_notebooks_run(path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(path, as_version=4)
+    # A cell that fails raises here.
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
+    told = [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.get("name") == "stderr"
+    ]
+    assert not told
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_stored_outputs_are_whole_and_name_no_machine(path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert any("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"(/home/|/root/|/tmp/|/Users/|site-packages|[A-Z]:\\\\)", text)
+    assert "timestamp" not in text
+    for cell in code:
+        for output in cell.outputs:
+            assert output.output_type in {"execute_result", "display_data"}
