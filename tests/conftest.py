@@ -2,6 +2,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Machines are noisy: how long an example takes is no result.
+settings.register_profile("ter", deadline=None)
+settings.load_profile("ter")
 
 ROOT = Path(__file__).parents[1]
 

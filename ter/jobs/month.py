@@ -13,6 +13,7 @@ from ter.jobs.tables import read_tables
 from ter.models import fit
 from ter.ratings import Ratings, rate
 from ter.reports.monthly import write_report
+from ter.reports.publishing import refuse_published
 from ter.schema import COLUMNS
 from ter.settings import MonthSettings, read_case_mix
 from ter.sources import as_known_at, episodes_from_sessions, month_end, sessions_known_at
@@ -40,6 +41,8 @@ def run_month(settings: MonthSettings, progress: Progress = SILENT) -> tuple[Pat
     """
     case_mix = CaseMix.default() if settings.case_mix is None else read_case_mix(settings.case_mix)
     end = month_end(settings.month)
+    if not settings.overwrite:
+        refuse_published(settings.out / settings.month)
     progress.step(f"Reading {settings.episodes}")
     table = _known(settings, case_mix, end)
     progress.step(f"Fitting the model to {len(table):,} episodes known on {end}")

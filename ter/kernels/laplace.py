@@ -72,12 +72,13 @@ def row_sums(
     gradient: FloatArray,
     third_x: FloatArray,
     information: FloatArray,
+    with_information: bool,
 ) -> None:
     """Sums with X at the modes.
 
     Written by cell: third (C,), the sum of k; weighted (C, P), the sum of w x. Added to: gradient (P,), the
-    sum of r x; third_x (P,), the sum of leverage k x; the lower triangle of information (P, P), the sum of w
-    x x'.
+    sum of r x; third_x (P,), the sum of leverage k x; and, if asked for, which takes most of the time, the
+    lower triangle of information (P, P), the sum of w x x'.
     """
     P = rows.X.shape[1]
     wx = np.empty(P)
@@ -98,10 +99,34 @@ def row_sums(
                     gradient[a] += r * x
                     third_x[a] += q * k * x
                     weighted[c, a] += wx[a]
-                for a in range(P):
-                    for b in range(a + 1):
-                        information[a, b] += wx[a] * rows.X[i, b]
+                if with_information:
+                    for a in range(P):
+                        for b in range(a + 1):
+                            information[a, b] += wx[a] * rows.X[i, b]
             third[c] = sum_k
+
+
+@njit(**FAST)
+def fold_cells(rows: Rows, weighted: FloatArray, inner: FloatArray, outer: FloatArray) -> None:
+    """Add the cells' sums of w x (C, P) to those of the inner (J, P) and of the outer levels (S, P)."""
+    for j in range(rows.unit_cells.size - 1):
+        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
+            s = rows.cell_outer[c]
+            for p in range(weighted.shape[1]):
+                inner[j, p] += weighted[c, p]
+                outer[s, p] += weighted[c, p]
+
+
+@njit(**FAST)
+def eliminate(
+    rows: Rows, weight: FloatArray, inverse: FloatArray, inner: FloatArray, outer: FloatArray
+) -> None:
+    """Take C' D^-1 inner from the outer levels' sums (S, P): what is left once the inner effects are gone."""
+    for j in range(rows.unit_cells.size - 1):
+        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
+            f = inverse[j] * weight[c]
+            for p in range(inner.shape[1]):
+                outer[rows.cell_outer[c], p] -= f * inner[j, p]
 
 
 @njit(**FAST)

@@ -17,7 +17,15 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky
 
 from ter.features.design import FloatArray
-from ter.kernels.laplace import cell_sums, linear_predictor, row_sums, schur_complement, variances
+from ter.kernels.laplace import (
+    cell_sums,
+    eliminate,
+    fold_cells,
+    linear_predictor,
+    row_sums,
+    schur_complement,
+    variances,
+)
 from ter.models.layout import Layout
 from ter.models.newton import Evaluation
 from ter.models.parallel import map_partitions
@@ -25,6 +33,8 @@ from ter.models.sums import sum_by
 
 MODE_ITERATIONS = 200
 MODE_DECREMENT = 1e-11
+#: Keeps the information of an SD positive where the effects have shrunk to nothing.
+TINY_INFORMATION = 1e-12
 
 
 @dataclass(eq=False)
@@ -192,8 +202,16 @@ class LaplaceLikelihood:
         modes = self.modes(self._fixed(beta), variance)
         return modes.joint - 0.5 * modes.log_det
 
+    def gradient(self, x: FloatArray) -> FloatArray:
+        """Exact gradient at (beta, log sigma), shape (P + F,)."""
+        return self._derivatives(x, with_information=False)[1]
+
     def evaluate(self, x: FloatArray) -> Evaluation:
         """Value, exact gradient and approximate information at (beta, log sigma)."""
+        return self._derivatives(x, with_information=True)
+
+    def _derivatives(self, x: FloatArray, *, with_information: bool) -> Evaluation:
+        """Value and gradient, and the information or zeros."""
         lay = self.layout
         J, S, C, P = lay.n_inner, self.n_outer, lay.rows.cell_outer.size, lay.rows.X.shape[1]
         beta, variance = self.split(x)
@@ -207,53 +225,41 @@ class LaplaceLikelihood:
         def work(part: tuple[int, int]) -> tuple[FloatArray, FloatArray, FloatArray]:
             gradient, third_x, information = np.zeros(P), np.zeros(P), np.zeros((P, P))
             row_sums(
-                *part,
-                lay.rows,
-                fixed,
-                modes.u,
-                modes.v,
-                leverage,
-                third,
-                weighted,
-                gradient,
-                third_x,
-                information,
-            )
+                *part, lay.rows, fixed, modes.u, modes.v, leverage,
+                third, weighted, gradient, third_x, information, with_information,
+            )  # fmt: skip
             return gradient, third_x, information
 
         sums = map_partitions(work, self.parts)
         gradient_x = np.sum([s[0] for s in sums], axis=0)
         third_x = np.sum([s[1] for s in sums], axis=0)
-        lower = np.sum([s[2] for s in sums], axis=0)
-        information_x = lower + np.tril(lower, -1).T
+        inner, outer = np.zeros((J, P)), np.zeros((max(1, S), P))
+        fold_cells(lay.rows, weighted, inner, outer)
 
         # How log det H moves with the modes: (sa, sb) = H^-1 (sums of leverage x third derivative).
         push = leverage * third
         sa, sb = self._solve(
             modes, sum_by(self.cell_inner, push, J), sum_by(lay.rows.cell_outer, push, max(1, S))
         )
-        weighted_inner = np.zeros((J, P))
-        np.add.at(weighted_inner, self.cell_inner, weighted)
-        gradient = np.empty(x.size)
-        gradient[:P] = gradient_x - 0.5 * (third_x - weighted_inner.T @ sa)
-        information = np.zeros((x.size, x.size))
-        information[:P, :P] = information_x - (weighted_inner.T * modes.inverse) @ weighted_inner
-
         shrink = 1.0 - inner_variance / variance[0]
+        gradient = np.empty(x.size)
+        gradient[:P] = gradient_x - 0.5 * (third_x - inner.T @ sa)
         # In log sigma: twice the derivative in log sigma^2.
         gradient[P] = float(modes.u @ modes.u - sa @ modes.u) / variance[0] - float(shrink.sum())
-        information[P, P] = 2.0 * float((shrink**2).sum()) + 1e-12
+        information = np.zeros((x.size, x.size))
+        # In the SDs by Fisher scoring, in beta by eliminating the effects.
+        information[P, P] = 2.0 * float((shrink**2).sum()) + TINY_INFORMATION
         if S:
-            weighted_outer = np.zeros((S, P))
-            np.add.at(weighted_outer, lay.rows.cell_outer, weighted)
-            gradient[:P] += 0.5 * weighted_outer.T @ sb
-            cross = weighted_outer - np.column_stack(
-                [self._down(modes.weight, modes.inverse * w) for w in weighted_inner.T]
-            )
-            information[:P, :P] -= cross.T @ cho_solve((modes.factor, True), cross)
             shrink_outer = 1.0 - np.diag(outer_inverse) / variance[1]
+            gradient[:P] += 0.5 * outer.T @ sb
             gradient[P + 1] = float(modes.v @ modes.v - sb @ modes.v) / variance[1] - float(
                 shrink_outer.sum()
             )
-            information[P + 1, P + 1] = 2.0 * float((shrink_outer**2).sum()) + 1e-12
+            information[P + 1, P + 1] = 2.0 * float((shrink_outer**2).sum()) + TINY_INFORMATION
+        if with_information:
+            lower = np.sum([s[2] for s in sums], axis=0)
+            information[:P, :P] = lower + np.tril(lower, -1).T - (inner.T * modes.inverse) @ inner
+            if S:
+                eliminate(lay.rows, modes.weight, modes.inverse, inner, outer)
+                information[:P, :P] -= outer.T @ cho_solve((modes.factor, True), outer)
         return modes.joint - 0.5 * modes.log_det, gradient, information

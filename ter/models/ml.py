@@ -102,9 +102,7 @@ def fit_ml(layout: Layout, nodes: int) -> Estimates:
     rough = maximise(
         evaluate, value, start, max_step=max_step, lowest=lowest, max_iterations=ROUGH_ITERATIONS
     )
-    exact = (
-        exactly(laplace.evaluate) if nodes == 1 else None if rough.converged else numerically(value, evaluate)
-    )
+    exact = exactly(laplace) if nodes == 1 else None if rough.converged else numerically(value, evaluate)
     found = rough
     if exact is not None:
         found = maximise(exact, value, rough.x, max_step=max_step, lowest=lowest)
@@ -121,14 +119,14 @@ def by_quadrature(layout: Layout, nodes: int) -> tuple[Evaluate, Value]:
     )
 
 
-def exactly(evaluate: Evaluate) -> Evaluate:
+def exactly(laplace: LaplaceLikelihood) -> Evaluate:
     """Replace the approximate information by the Hessian: central differences of the exact gradient."""
 
     def exact(x: FloatArray) -> Evaluation:
-        value, gradient, information = evaluate(x)
+        value, gradient, information = laplace.evaluate(x)
         steps = small_steps(information)
         rows = [
-            (evaluate(x - h)[1] - evaluate(x + h)[1]) / (2.0 * step)
+            (laplace.gradient(x - h) - laplace.gradient(x + h)) / (2.0 * step)
             for h, step in zip(np.diag(steps), steps, strict=True)
         ]
         return value, gradient, 0.5 * (np.array(rows) + np.array(rows).T)

@@ -47,10 +47,8 @@ def published(target: Path, *, overwrite: bool) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target):
         _recover(target)
-        if _occupied(target) and not overwrite:
-            raise AlreadyPublishedError(
-                f"{target} is published already. Nothing was changed. Ask for overwriting to replace it."
-            )
+        if not overwrite:
+            refuse_published(target)
         partial = _partial(target)
         partial.mkdir()
         try:
@@ -60,6 +58,23 @@ def published(target: Path, *, overwrite: bool) -> Iterator[Path]:
         finally:
             # After a success there is nothing left here; after an error nothing half-made stays.
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def refuse_published(target: Path) -> None:
+    """Raise if something is published already: early, before work is done in vain.
+
+    Parameters
+    ----------
+    target : Path
+
+    Raises
+    ------
+    AlreadyPublishedError
+    """
+    if _occupied(target):
+        raise AlreadyPublishedError(
+            f"{target} is published already. Nothing was changed. Ask for overwriting to replace it."
+        )
 
 
 def write_manifest(directory: Path, content: Mapping[str, Any]) -> None:

@@ -1,0 +1,124 @@
+"""Whether a posterior of engine "fast" may be believed: what each approximation in it may have done.
+
+Importance weights correct the Laplace approximation over (beta, v) and the grid's spline over the SDs. They
+tell by themselves whether they could: the shape k of their tail (Vehtari et al. 2024, "Pareto smoothed
+importance sampling") and their effective number. They cannot see what lies beyond the grid or what too few
+quadrature nodes miss: that is checked apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ter.features.design import FloatArray
+
+#: Above this shape of their tail, importance weights have no variance that can be relied on.
+PARETO_K_MAX = 0.7
+#: Fewer effective draws leave a Monte Carlo error of more than a posterior SD / 14.
+EFFECTIVE_MIN = 200.0
+#: Mass that the last step of the grid over an SD may hold.
+EDGE_MASS_MAX = 1e-3
+#: What doubling the nodes may change in the log-likelihood: a hundredth of what one draw differs from
+#: another.
+NODES_ERROR_MAX = 0.01
+#: A mode of (beta, v) on the grid may be off by this many posterior SDs: the weights make good for it.
+GRADIENT_MAX = 0.5
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What was checked of a posterior.
+
+    Attributes
+    ----------
+    pareto_k : float
+        Shape of the tail of the importance weights.
+    effective_draws : float
+    edge_mass : float
+        Largest share of an SD's posterior in the last step of its grid.
+    nodes_error : float
+        What doubling the quadrature nodes changes in the log-likelihood at the posterior mean.
+    gradient_norm : float
+        Furthest that a mode of (beta, v) on the grid may be off, in posterior SDs.
+    modes_found : bool
+        Whether the Hessian was positive definite and Newton's method ended at every grid point.
+    """
+
+    pareto_k: float
+    effective_draws: float
+    edge_mass: float
+    nodes_error: float
+    gradient_norm: float
+    modes_found: bool
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong, with the remedy, in plain words; empty if nothing is."""
+        drawn = f"{self.effective_draws:.0f} effective, tail shape k = {self.pareto_k:.2f}"
+        checks = [
+            (
+                self.pareto_k <= PARETO_K_MAX and self.effective_draws >= EFFECTIVE_MIN,
+                f"The draws are uneven ({drawn}): group rare levels of the case mix, or use fewer terms",
+            ),
+            (
+                self.edge_mass <= EDGE_MASS_MAX,
+                f"The grid cuts off {self.edge_mass:.1%} of the posterior of a standard deviation, which "
+                "the data hardly bound: add data, or leave the service effect out",
+            ),
+            (
+                self.nodes_error <= NODES_ERROR_MAX,
+                f"Twice the nodes change the log-likelihood by {self.nodes_error:.3f}: use more nodes",
+            ),
+            (
+                self.modes_found and self.gradient_norm <= GRADIENT_MAX,
+                "A mode was not found on the grid: a covariate may split the outcomes exactly",
+            ),
+        ]
+        return tuple(f"{text}." for passed, text in checks if not passed)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.faults
+
+    def __str__(self) -> str:
+        verdict = "Certified" if self.passed else "NOT CERTIFIED"
+        figures = (
+            f"{verdict}: {self.effective_draws:.0f} effective draws, tail shape k = {self.pareto_k:.2f}, "
+            f"mass at the grid's edge {self.edge_mass:.1e}, nodes doubled {self.nodes_error:.1e}."
+        )
+        return " ".join([figures, *self.faults])
+
+
+def pareto_k(weights: FloatArray) -> float:
+    """Shape of the generalised Pareto distribution fitted to the largest importance weights.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (D,)
+
+    Returns
+    -------
+    float
+        By the estimator of Zhang and Stephens (2009, Technometrics 51:316-325) on the largest min(D / 5, 3
+        sqrt(D)) weights, drawn towards 0.5 by ten observations' worth as in Vehtari et al. (2024); minus
+        infinity where these are all equal.
+    """
+    tail = min(weights.size // 5, int(np.ceil(3.0 * np.sqrt(weights.size))))
+    ordered = np.sort(weights)
+    excess = ordered[-tail:] - ordered[-tail - 1]
+    if excess[-1] <= 0.0:
+        return float("-inf")
+    n = excess.size
+    grid = 30 + int(np.sqrt(n))
+    quartile = max(excess[int(n / 4 + 0.5) - 1], excess[-1] * 1e-12)
+    j = np.arange(1, grid + 1)
+    theta = 1.0 / excess[-1] + (1.0 - np.sqrt(grid / (j - 0.5))) / (3.0 * quartile)
+    k = np.log1p(-theta[:, None] * excess).mean(axis=1)
+    log_profile = n * (np.log(-theta / k) - k - 1.0)
+    w = np.exp(log_profile - log_profile.max())
+    best = float((theta * w).sum() / w.sum())
+    shape = float(np.log1p(-best * excess).mean())
+    return (n * shape + 10.0 * 0.5) / (n + 10.0)

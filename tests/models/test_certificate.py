@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from scipy.stats import genpareto
+
+from ter.models.certificate import Certificate, pareto_k
+
+GOOD = {
+    "pareto_k": 0.2,
+    "effective_draws": 450.0,
+    "edge_mass": 1e-5,
+    "nodes_error": 1e-6,
+    "gradient_norm": 0.05,
+    "modes_found": True,
+}
+
+
+@pytest.mark.parametrize("k", [0.1, 0.3, 0.5, 0.8, 1.2])
+def test_shape_of_a_known_tail(k):
+    # Weights that are Pareto beyond a threshold: the standard error is about (1 + k) / sqrt(n), n = 300.
+    estimates = [
+        pareto_k(genpareto.rvs(k, size=10_000, random_state=np.random.default_rng(seed)))
+        for seed in range(20)
+    ]
+    drawn = (300 * k + 5) / 310
+    assert np.mean(estimates) == pytest.approx(drawn, abs=3 * (1 + k) / np.sqrt(300 * 20))
+
+
+def test_even_weights_have_no_tail():
+    assert pareto_k(np.full(512, 1 / 512)) == -np.inf
+
+
+def test_scale_does_not_matter():
+    weights = genpareto.rvs(0.4, size=512, random_state=np.random.default_rng(1))
+    assert pareto_k(weights) == pytest.approx(pareto_k(1e-6 * weights), abs=1e-9)
+
+
+def test_a_good_posterior_is_certified():
+    certificate = Certificate(**GOOD)
+    assert certificate.passed
+    assert str(certificate).startswith("Certified")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "word"),
+    [
+        ("pareto_k", 0.9, "rare levels"),
+        ("effective_draws", 50.0, "rare levels"),
+        ("edge_mass", 0.05, "cuts off"),
+        ("nodes_error", 0.2, "more nodes"),
+        ("gradient_norm", 2.0, "mode"),
+        ("modes_found", False, "mode"),
+    ],
+)
+def test_each_fault_is_named_with_its_remedy(field, value, word):
+    certificate = Certificate(**{**GOOD, field: value})
+    assert not certificate.passed
+    assert len(certificate.faults) == 1
+    assert word in certificate.faults[0]
+    assert "NOT CERTIFIED" in str(certificate)
