@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-Engine = Literal["fast", "ml"]
+Engine = Literal["fast", "ml", "nuts"]
 ENGINES: Final = get_args(Engine)
 
 MissingOutcome = Literal["not_recovered", "exclude"]

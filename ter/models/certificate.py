@@ -18,8 +18,12 @@ from ter.features.design import FloatArray
 PARETO_K_MAX = 0.7
 #: Fewer effective draws leave a Monte Carlo error of more than a posterior SD / 14.
 EFFECTIVE_MIN = 200.0
+#: With fewer than this the posterior is not published.
+EFFECTIVE_FAIL = 50.0
 #: Mass that the last step of the grid over an SD may hold.
 EDGE_MASS_MAX = 1e-3
+#: With more than this cut off the posterior is not published.
+EDGE_MASS_FAIL = 0.05
 #: What doubling the nodes may change in the log-likelihood: a hundredth of what one draw differs from
 #: another.
 NODES_ERROR_MAX = 0.01
@@ -83,6 +87,13 @@ class Certificate:
         """Whether nothing is wrong."""
         return not self.faults
 
+    @property
+    def usable(self) -> bool:
+        """Whether the posterior may be published at all; a fault that leaves it usable is a warning."""
+        return (
+            self.modes_found and self.effective_draws >= EFFECTIVE_FAIL and self.edge_mass <= EDGE_MASS_FAIL
+        )
+
     def __str__(self) -> str:
         verdict = "Certified" if self.passed else "NOT CERTIFIED"
         figures = (
@@ -121,4 +132,4 @@ def pareto_k(weights: FloatArray) -> float:
     w = np.exp(log_profile - log_profile.max())
     best = float((theta * w).sum() / w.sum())
     shape = float(np.log1p(-best * excess).mean())
-    return (n * shape + 10.0 * 0.5) / (n + 10.0)
+    return float((n * shape + 10.0 * 0.5) / (n + 10.0))

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ter.features.design import FloatArray
-from ter.models.grid import ConditionalPosterior, explore, log_prior_sd
+from ter.models.certificate import Certificate, pareto_k
+from ter.models.explore import explore
+from ter.models.grid import ConditionalPosterior, log_prior_sd
 from ter.models.layout import Layout
 from ter.models.marginal import conditionals, marginalise, normalise
 from ter.models.newton import Evaluation, maximise
@@ -35,25 +37,17 @@ class FastResult:
     posterior : Posterior
     row_expected : ndarray, shape (N,)
         Posterior mean of each sorted row's expected rate.
-    effective_draws : float
-        Effective sample size of the importance weights.
     grid_points : int
-    gradient_norm : float
-        Largest root of the Newton decrement over the grid: how far, in posterior SDs, a mode of b may still
-        be off.
     log_likelihood : float
         Marginal, at the posterior means of beta and of the SDs, without binomial constants.
-    converged : bool
-        Whether every mode of b was found and the grid holds the posterior of the SDs.
+    certificate : Certificate
     """
 
     posterior: Posterior
     row_expected: FloatArray
-    effective_draws: float
     grid_points: int
-    gradient_norm: float
     log_likelihood: float
-    converged: bool
+    certificate: Certificate
 
 
 def effective(weights: FloatArray) -> float:
@@ -96,14 +90,21 @@ def fit_fast(layout: Layout, nodes: int, seed: int, n_draws: int = DRAWS) -> Fas
             break
         shape, n_draws = reshape(draws, weights), 2 * n_draws
     posterior, row_expected = marginalise(likelihood, draws, given, weights, seed)
+    b, sd = weights @ draws.b, weights @ draws.sd
+    certificate = Certificate(
+        pareto_k=pareto_k(weights),
+        effective_draws=effective(weights),
+        edge_mass=grid.edge_mass,
+        nodes_error=abs(QuadratureLikelihood(layout, 2 * nodes).value(b, sd[0]) - likelihood.value(b, sd[0])),
+        gradient_norm=grid.gradient_norm,
+        modes_found=grid.converged,
+    )
     return FastResult(
         posterior=posterior,
         row_expected=row_expected,
-        effective_draws=effective(weights),
         grid_points=grid.log_density.size,
-        gradient_norm=grid.gradient_norm,
-        log_likelihood=marginal_log_likelihood(conditional, weights @ posterior.beta, weights @ posterior.sd),
-        converged=grid.converged,
+        log_likelihood=marginal_log_likelihood(conditional, b[: likelihood.n_beta], sd),
+        certificate=certificate,
     )
 
 

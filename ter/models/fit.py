@@ -154,7 +154,7 @@ def _record(
         iterations=solution.iterations,
         gradient_norm=solution.gradient_norm,
         log_likelihood=solution.log_likelihood + constants,
-        effective_draws=solution.effective_draws,
+        certificate=solution.certificate,
         draws=0 if solution.posterior is None else solution.posterior.weights.size,
         singular=solution.singular,
         n_rows=design.n_rows,

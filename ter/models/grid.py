@@ -6,27 +6,18 @@ grid in log sd must cut it off or be very wide. It is extended while its edges h
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.linalg import cholesky
 
 from ter.features.design import FloatArray
-from ter.models.newton import maximise, newton_step
+from ter.models.newton import lower_factor, maximise, newton_step
 from ter.models.quadrature import QuadratureLikelihood
 
 BETA_SD = 2.5
 SD_SCALE = 1.0
-GRID_POINTS = 11
-EDGE_MASS = 5e-4
-#: Newton decrement left at a grid point: its modes only place the proposal, which the weights correct.
-GRID_DECREMENT = 1e-2
 FINE_CELLS = 240
-#: The lowest SD of a grid as a share of its highest: next to zero, where its density need not vanish.
-LOWEST_SHARE = 1e-3
-MAX_EXTENSIONS = 12
 LOG_2PI = float(np.log(2.0 * np.pi))
 
 
@@ -104,7 +95,7 @@ class ConditionalPosterior:
             start,
             tolerance=tolerance,
         )
-        factor = cholesky(found.information, lower=True)
+        factor, definite = lower_factor(found.information)
         log_marginal = (
             found.value
             + 0.5 * found.decrement
@@ -112,7 +103,9 @@ class ConditionalPosterior:
             - float(np.log(np.diag(factor)).sum())
         )
         last_step = newton_step(found.gradient, found.information)
-        return ConditionalMode(found.x + last_step, factor, log_marginal, found.decrement, found.converged)
+        return ConditionalMode(
+            found.x + last_step, factor, log_marginal, found.decrement, found.converged and definite
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +126,10 @@ class SdGrid:
         Lower Cholesky factor of the negative Hessian in (beta, v / sigma_v).
     gradient_norm : float
         Largest root of the Newton decrement at a grid point.
+    edge_mass : float
+        Largest share of an SD's posterior in the last step of its axis.
     converged : bool
-        Whether every mode of b was found and the edges of the grid hold next to nothing.
+        Whether every mode of b was found.
     """
 
     axes: tuple[FloatArray, ...]
@@ -142,6 +137,7 @@ class SdGrid:
     centre: FloatArray
     factor: FloatArray
     gradient_norm: float
+    edge_mass: float
     converged: bool
 
 
@@ -176,119 +172,3 @@ def fine_cells(grid: SdGrid) -> tuple[list[FloatArray], FloatArray]:
         log_p = np.moveaxis(CubicSpline(axis, np.moveaxis(log_p, k, 0))(0.5 * (e[1:] + e[:-1])), 0, k)
     p = np.exp(log_p - log_p.max())
     return edges, p / p.sum()
-
-
-def posterior_mode(
-    conditional: ConditionalPosterior, start: FloatArray
-) -> tuple[FloatArray, FloatArray, ConditionalMode]:
-    """Mode of the SDs, and the posterior SDs of their logarithms, by Newton steps on numeric derivatives."""
-    F = conditional.n_factors
-    last = {"mode": conditional.mode(np.full(F, 0.3), start, 1e-6)}
-
-    def log_posterior(log_sd: FloatArray) -> float:
-        sd = np.exp(log_sd)
-        last["mode"] = conditional.mode(sd, last["mode"].b, 1e-5)
-        # The density of log sd, so that the mode is inside.
-        return last["mode"].log_marginal + float(log_prior_sd(sd)) + float(log_sd.sum())
-
-    h = 0.05
-
-    def evaluate(x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-        centre = log_posterior(x)
-        step = h * np.eye(F)
-        up = np.array([log_posterior(x + s) for s in step])
-        down = np.array([log_posterior(x - s) for s in step])
-        information = np.diag(-(up - 2.0 * centre + down) / h**2)
-        if F == 2:
-            both = log_posterior(x + step[0] + step[1])
-            information[0, 1] = information[1, 0] = -(both - up[0] - up[1] + centre) / h**2
-        # Far from the mode the density of log sd need not be concave.
-        smallest = np.linalg.eigvalsh(information)[0]
-        if smallest < 0.1:
-            information += (0.1 - smallest) * np.eye(F)
-        return centre, (up - down) / (2.0 * h), information
-
-    found = maximise(
-        evaluate, log_posterior, np.log(np.full(F, 0.3)), tolerance=1e-2, max_iterations=30, max_step=0.7
-    )
-    spread = np.sqrt(np.diag(np.linalg.inv(found.information)))
-    log_posterior(found.x)
-    return np.exp(found.x), spread, last["mode"]
-
-
-def starting_axis(mode: float, spread: float) -> FloatArray:
-    """A first axis for one SD, from its mode and the posterior SD of its logarithm."""
-    width = mode * min(spread, 0.7)
-    high = mode + 6.0 * width
-    low = max(LOWEST_SHARE * high, mode - 7.0 * width)
-    return np.linspace(low, high, GRID_POINTS)
-
-
-def explore(conditional: ConditionalPosterior, start: FloatArray) -> SdGrid:
-    """Evaluate the posterior of the SDs on a grid that holds all but EDGE_MASS of it at each edge.
-
-    Parameters
-    ----------
-    conditional : ConditionalPosterior
-    start : ndarray, shape (B,)
-        Where the search for b begins.
-    """
-    modes, spreads, nearest = posterior_mode(conditional, start)
-    axes = [starting_axis(m, s) for m, s in zip(modes, spreads, strict=True)]
-    known: dict[tuple[float, ...], ConditionalMode] = {}
-
-    def fill() -> SdGrid:
-        shape = tuple(axis.size for axis in axes)
-        lines = (
-            [[(float(a),) for a in axes[0]]]
-            if len(axes) == 1
-            else [[(float(a), float(b)) for b in axes[1]] for a in axes[0]]
-        )
-        previous = nearest.b
-        for line in lines:
-            before: list[FloatArray] = []
-            for key in line:
-                if key not in known:
-                    # Along a line of the grid the mode moves smoothly: it starts where the last two points
-                    # lead.
-                    start_b = (
-                        2.0 * before[-1] - before[-2]
-                        if len(before) > 1
-                        else before[-1]
-                        if before
-                        else previous
-                    )
-                    known[key] = conditional.mode(np.array(key), start_b, GRID_DECREMENT)
-                before.append(known[key].b)
-            previous = before[0]
-        points = [known[tuple(float(s) for s in sd)] for sd in itertools.product(*axes)]
-        sds = np.array(list(itertools.product(*axes)))
-        density = np.array([p.log_marginal for p in points]) + log_prior_sd(sds)
-        unit = np.stack([conditional.unit(sd) for sd in sds])
-        return SdGrid(
-            tuple(axes),
-            density.reshape(shape),
-            (np.stack([p.b for p in points]) / unit).reshape(*shape, -1),
-            (np.stack([p.factor for p in points]) * unit[:, :, None]).reshape(*shape, start.size, start.size),
-            gradient_norm=float(np.sqrt(max(max(p.decrement for p in points), 0.0))),
-            converged=all(p.converged for p in points),
-        )
-
-    for _ in range(MAX_EXTENSIONS):
-        grid = fill()
-        _, p = fine_cells(grid)
-        moved = False
-        for k, axis in enumerate(axes):
-            marginal = p if len(axes) == 1 else p.sum(axis=1 - k)
-            step = axis[1] - axis[0]
-            edge = FINE_CELLS // (axis.size - 1)
-            if marginal[-edge:].sum() > EDGE_MASS:
-                axes[k] = np.append(axis, axis[-1] + step * np.arange(1, 4))
-                moved = True
-            if marginal[:edge].sum() > EDGE_MASS and axis[0] > LOWEST_SHARE * axis[-1]:
-                lower = np.maximum(axis[0] - step * np.arange(3, 0, -1), LOWEST_SHARE * axis[-1])
-                axes[k] = np.concatenate([np.unique(lower), axes[k]])
-                moved = True
-        if not moved:
-            return grid
-    return replace(grid, converged=False)

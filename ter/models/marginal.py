@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ter.features.design import FloatArray
+from ter.features.design import FloatArray, IntArray
 from ter.kernels.posterior import REACH, draw_likelihoods, summarise_units
 from ter.kernels.tables import (
     BINS,
@@ -126,6 +126,24 @@ def normalise(log_weights: FloatArray) -> FloatArray:
     return np.asarray(w / w.sum())
 
 
+def joint_draws(n_units: int) -> int:
+    """How many joint draws of the effects of so many therapists are kept."""
+    return int(np.clip(2 ** int(np.log2(MAX_JOINT_NUMBERS / max(n_units, 1))), *JOINT_DRAWS))
+
+
+def resample(weights: FloatArray, n: int) -> IntArray:
+    """Systematic resampling: each draw comes n times its weight, rounded up or down.
+
+    Returns
+    -------
+    ndarray of int64, shape (D + 1,)
+        Of the n equally weighted draws, numbers out[d] to out[d + 1] - 1 are draw d.
+    """
+    out = np.concatenate([[0], np.floor(n * np.cumsum(weights) + 0.5)]).astype(np.int64)
+    out[-1] = n
+    return out
+
+
 def marginalise(
     likelihood: QuadratureLikelihood, draws: Draws, given: Conditionals, weights: FloatArray, seed: int
 ) -> tuple[Posterior, FloatArray]:
@@ -143,10 +161,8 @@ def marginalise(
     logit_sd = np.sqrt(((slope * given.sd) ** 2 + centre**2) @ weights - logit_mean**2)
     ter_grid = logit_mean[:, None] + logit_sd[:, None] * np.linspace(-GRID_REACH, GRID_REACH, GRID)
 
-    M = int(np.clip(2 ** int(np.log2(MAX_JOINT_NUMBERS / max(J, 1))), *JOINT_DRAWS))
-    # Systematic resampling: each draw comes M times its weight, rounded up or down.
-    resampled = np.concatenate([[0], np.floor(M * np.cumsum(weights) + 0.5)]).astype(np.int64)
-    resampled[-1] = M
+    M = joint_draws(J)
+    resampled = resample(weights, M)
     u_cdf, ter_cdf, moments = np.zeros((J, GRID)), np.zeros((J, GRID)), np.zeros((J, 7))
     row_expected, u_draws = np.zeros(N), np.zeros((J, M), np.float32)
 

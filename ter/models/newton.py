@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_solve, cholesky
 
 from ter.features.design import FloatArray
 
@@ -39,18 +39,26 @@ class Optimum:
     converged: bool
 
 
-def newton_step(gradient: FloatArray, information: FloatArray) -> FloatArray:
-    """Solve I step = g; where I is not positive definite, its diagonal is raised until it is."""
-    diagonal = np.diag(information)
+def lower_factor(information: FloatArray) -> tuple[FloatArray, bool]:
+    """Lower Cholesky factor of a symmetric matrix, and whether it was positive definite.
+
+    Where it is not, its diagonal is raised until it is.
+    """
+    largest = max(float(np.abs(np.diag(information)).max(initial=0.0)), 1e-12)
     ridge = 0.0
-    smallest = max(float(np.abs(diagonal).max(initial=0.0)), 1e-12)
     while True:
         try:
-            factor = cho_factor(information + ridge * smallest * np.eye(len(gradient)), lower=True)
+            factor = cholesky(information + ridge * largest * np.eye(len(information)), lower=True)
         except np.linalg.LinAlgError:
             ridge = max(1e-6, ridge * 10.0)
             continue
-        return np.asarray(cho_solve(factor, gradient), np.float64)
+        return factor, ridge == 0.0
+
+
+def newton_step(gradient: FloatArray, information: FloatArray) -> FloatArray:
+    """Solve I step = g, with I made positive definite."""
+    factor, _ = lower_factor(information)
+    return np.asarray(cho_solve((factor, True), gradient), np.float64)
 
 
 def maximise(

@@ -36,25 +36,35 @@ class Shape:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
+    """Draws of all parameters but the therapists' effects.
+
+    Attributes
+    ----------
+    sd : ndarray, shape (D, F)
+    b : ndarray, shape (D, B)
+    """
+
+    sd: FloatArray
+    b: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class ProposalDraws(Draws):
     """Draws from the proposal.
 
     Attributes
     ----------
     z : ndarray, shape (D, B)
         Standardised coordinates: draws of b before the Laplace approximation scales and shifts them.
-    sd : ndarray, shape (D, F)
-    b : ndarray, shape (D, B)
     log_density : ndarray, shape (D,)
         Log density of the proposal at each draw, in (SDs, b).
     """
 
     z: FloatArray
-    sd: FloatArray
-    b: FloatArray
     log_density: FloatArray
 
 
-def reshape(draws: Draws, weights: FloatArray) -> Shape:
+def reshape(draws: ProposalDraws, weights: FloatArray) -> Shape:
     """A proposal nearer to the target, from weighted draws.
 
     Laplace's method misplaces a coefficient with a skewed posterior, such as that of a rare level. Means and
@@ -90,7 +100,7 @@ def draw_sds(grid: SdGrid, uniforms: FloatArray) -> tuple[FloatArray, FloatArray
     return sd, np.log(p[i, j] / (widths[0] * widths[1]))
 
 
-def draw(grid: SdGrid, n_beta: int, seed: int, n: int, shape: Shape) -> Draws:
+def draw(grid: SdGrid, n_beta: int, seed: int, n: int, shape: Shape) -> ProposalDraws:
     """Scrambled Sobol draws of (SDs, b).
 
     Parameters
@@ -126,4 +136,4 @@ def draw(grid: SdGrid, n_beta: int, seed: int, n: int, shape: Shape) -> Draws:
     if F == 2:
         b[:, n_beta:] *= sd[:, 1:]
         log_density -= (B - n_beta) * np.log(sd[:, 1])
-    return Draws(z, sd, b, log_density)
+    return ProposalDraws(sd, b, z, log_density)

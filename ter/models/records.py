@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from ter._version import __version__
+from ter.models.certificate import Certificate
 from ter.options import Engine
 
 LIBRARIES = ("numpy", "scipy", "pandas", "numba")
@@ -49,10 +50,10 @@ class Record:
         Largest gradient at the optimum, in units of one over the standard error.
     log_likelihood : float
         Marginal, at the optimum, constants included.
-    effective_draws : float
-        Effective sample size of the importance weights; NaN for engine "ml".
+    certificate : Certificate or None
+        What was checked of the posterior of engine "fast".
     draws : int
-        How many draws it is out of; 0 for engine "ml".
+        Draws of the posterior; 0 for engine "ml".
     singular : bool
         Whether a standard deviation is on its boundary, zero.
     n_rows, n_modelled : int
@@ -69,7 +70,7 @@ class Record:
     iterations: int
     gradient_norm: float
     log_likelihood: float
-    effective_draws: float
+    certificate: Certificate | None
     draws: int
     singular: bool
     n_rows: int

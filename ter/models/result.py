@@ -145,6 +145,11 @@ class Fit:
         )
 
     @property
+    def certificate(self) -> str:
+        """In words, whether the posterior of engine "fast" may be believed; empty for engine "ml"."""
+        return "" if self.record.certificate is None else str(self.record.certificate)
+
+    @property
     def log_likelihood(self) -> float:
         """Marginal log-likelihood at the optimum, binomial constants included, as `logLik` of lme4."""
         return self.record.log_likelihood
@@ -238,8 +243,8 @@ class Fit:
             f"{r.n_modelled:,} of {r.n_rows:,} rows, {len(self.units.ids):,} therapists.",
             f"Log-likelihood {r.log_likelihood:.4f}. {CONVERGED if r.converged else NOT_CONVERGED}",
         ]
-        if r.draws:
-            lines.append(f"{r.effective_draws:.0f} effective draws of {r.draws}.")
+        if r.certificate is not None:
+            lines.append(str(r.certificate))
         lines += [f"Left out: {reason} ({count:,})." for reason, count in r.left_out]
         lines.append(f"Service effect: {r.service_effect}.")
         lines += list(r.notes)

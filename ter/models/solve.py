@@ -8,14 +8,12 @@ import numpy as np
 
 from ter.features.design import Design, FloatArray
 from ter.kernels.tables import expected_rates
+from ter.models.certificate import Certificate
 from ter.models.fast import fit_fast
 from ter.models.layout import arrange
 from ter.models.ml import Estimates, fit_ml
 from ter.models.posterior import Posterior
 from ter.options import Engine
-
-#: Share of the draws that must be effective: below the first the fit warns, below the second it has failed.
-EFFECTIVE_WARN, EFFECTIVE_FAIL = 0.25, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +32,9 @@ class Solution:
         Without binomial constants.
     converged, singular : bool
     iterations : int
-    gradient_norm, effective_draws : float
+    gradient_norm : float
+    certificate : Certificate or None
+        None for engine "ml".
     notes : tuple of str
     """
 
@@ -47,7 +47,7 @@ class Solution:
     singular: bool
     iterations: int
     gradient_norm: float
-    effective_draws: float
+    certificate: Certificate | None
     notes: tuple[str, ...]
 
 
@@ -63,20 +63,19 @@ def solve_fast(design: Design, nodes: int, seed: int) -> Solution:
     weights = found.posterior.weights
     row_expected = np.empty_like(found.row_expected)
     row_expected[layout.order] = found.row_expected
-    share = found.effective_draws / weights.size
-    few = f"Only {share:.0%} of the draws are effective: the posterior of beta and v is far from normal."
+    certificate = found.certificate
     return Solution(
         posterior=found.posterior,
         estimates=None,
         beta=weights @ found.posterior.beta,
         row_expected=row_expected,
         log_likelihood=found.log_likelihood,
-        converged=found.converged and share > EFFECTIVE_FAIL,
+        converged=certificate.usable,
         singular=False,
         iterations=found.grid_points,
-        gradient_norm=found.gradient_norm,
-        effective_draws=found.effective_draws,
-        notes=(few,) if share < EFFECTIVE_WARN else (),
+        gradient_norm=certificate.gradient_norm,
+        certificate=certificate,
+        notes=certificate.faults,
     )
 
 
@@ -105,7 +104,7 @@ def solve_ml(design: Design, nodes: int) -> Solution:
         singular=singular,
         iterations=found.iterations,
         gradient_norm=found.gradient_norm,
-        effective_draws=float("nan"),
+        certificate=None,
         notes=("Singular fit: a standard deviation is estimated as zero.",) if singular else (),
     )
 

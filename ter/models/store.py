@@ -19,6 +19,7 @@ import numpy as np
 
 from ter.errors import ModelFileError, OptionError
 from ter.features import LearnedCaseMix
+from ter.models.certificate import Certificate
 from ter.models.ml import Estimates
 from ter.models.posterior import Posterior
 from ter.models.records import FitSettings, Record
@@ -34,6 +35,7 @@ TYPES: Final = {
         Fit,
         FitSettings,
         Record,
+        Certificate,
         Columns,
         Services,
         Posterior,

@@ -40,7 +40,7 @@ def end_before_start(df):
 
 
 def mixed_dates(df):
-    dates = df["start_date"].dt.strftime("%Y-%m-%d")
+    dates = df["start_date"].dt.strftime("%Y-%m-%d").copy()
     dates.iloc[1] = "31/12/2025"
     return df.assign(start_date=dates)
 

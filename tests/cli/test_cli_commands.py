@@ -170,7 +170,7 @@ def test_score_gives_what_the_model_expects(model, tmp_path):
         "score", str(model), str(tmp_path / "patients.csv"), "--out", str(tmp_path / "scored.csv")
     )
     assert result.exit_code == 0, result.stderr
-    scored = pd.read_csv(tmp_path / "scored.csv")
+    scored = pd.read_csv(tmp_path / "scored.csv", float_precision="round_trip")
     direct = ter.load_fit(model).expected(table)
     # CSV holds the shortest decimal that gives a float back exactly.
     pd.testing.assert_frame_equal(scored[["expected", "q05", "q95"]], direct, check_exact=True)

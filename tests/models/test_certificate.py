@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from networks import network
 from scipy.stats import genpareto
 
 from ter.models.certificate import Certificate, pareto_k
+from ter.models.fast import fit_fast
+from ter.models.layout import arrange
 
 GOOD = {
     "pareto_k": 0.2,
@@ -32,6 +35,21 @@ def test_even_weights_have_no_tail():
 def test_scale_does_not_matter():
     weights = genpareto.rvs(0.4, size=512, random_state=np.random.default_rng(1))
     assert pareto_k(weights) == pytest.approx(pareto_k(1e-6 * weights), abs=1e-9)
+
+
+def test_a_plain_network_is_certified():
+    design, _ = network(2, therapists=30, services=4)
+    certificate = fit_fast(arrange(design, design.therapist, design.service), 11, 1).certificate
+    assert certificate.passed, str(certificate)
+    assert certificate.usable
+
+
+def test_too_few_nodes_are_noticed():
+    # Effects of SD 6 with caseloads of 40 leave integrands that 7 nodes cannot follow.
+    design, _ = network(2, therapists=40, caseload=40, sd=(6.0, 0.0))
+    layout = arrange(design, design.therapist, None)
+    assert any("more nodes" in fault for fault in fit_fast(layout, 7, 1).certificate.faults)
+    assert not any("more nodes" in fault for fault in fit_fast(layout, 61, 1).certificate.faults)
 
 
 def test_a_good_posterior_is_certified():

@@ -6,7 +6,8 @@ from networks import network
 from scipy.interpolate import CubicSpline, RectBivariateSpline
 from scipy.stats import halfnorm
 
-from ter.models.grid import ConditionalPosterior, explore, fine_cells, log_prior_sd, spline_weights
+from ter.models.explore import explore
+from ter.models.grid import ConditionalPosterior, fine_cells, log_prior_sd, spline_weights
 from ter.models.layout import arrange
 from ter.models.proposal import Shape, draw, draw_sds
 from ter.models.quadrature import QuadratureLikelihood

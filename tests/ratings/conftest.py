@@ -94,7 +94,7 @@ def make_fit():
             groups=pd.DataFrame({"sd": [0.4]}, index=["therapist"]),
             record=Record(
                 converged=converged, iterations=5, gradient_norm=1e-9, log_likelihood=-100.0,
-                effective_draws=400.0, draws=512, singular=False,
+                certificate=None, draws=512, singular=False,
                 n_rows=int(n_completed.sum()) + 2 * J, n_modelled=int(n.sum()),
                 left_out=(("treatment not completed", 2 * J),), service_effect="included", notes=("A note.",),
                 versions=(("ter", "0"),),
