@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-lowest bench clean
+.PHONY: help demo test lint test-lowest test-bayes bench clean
 
 help:
 	@echo "make demo         write the month's TER reports of a synthetic network"
 	@echo "make test         style, types, layers and tests"
 	@echo "make test-lowest  the tests on the lowest versions of the libraries that are allowed"
+	@echo "make test-bayes   the tests of engine nuts, with PyMC"
 	@echo "make bench        the benchmarks"
 	@echo "make clean        remove the environments and what the demo wrote"
 
@@ -52,8 +53,15 @@ test-lowest: $(VENV)/.installed-dev
 	@$(VENV)-lowest/bin/python -m pip install --quiet --editable '.[dev]' --constraint $(VENV)/lowest.txt
 	@$(VENV)-lowest/bin/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
 
+# An environment of its own: PyTensor admits no numba as new as the one that everything else is tested with.
+test-bayes:
+	@echo "Tests of engine nuts (PyMC, nutpie, ArviZ)"
+	@$(PYTHON) -m venv $(VENV)-bayes
+	@$(VENV)-bayes/bin/python -m pip install --quiet --editable '.[bayes]' 'pytest>=8.3' 'hypothesis>=6.112'
+	@$(VENV)-bayes/bin/python -m pytest -q tests/models/test_bayes.py
+
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest benchmarks -q --benchmark-only --benchmark-columns=median,iqr,rounds
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-bayes demo .mypy_cache .ruff_cache .pytest_cache

@@ -14,7 +14,7 @@ NAME = "fit"
 EXAMPLES = (
     "ter fit episodes.parquet --out model.ter",
     "ter fit episodes.parquet --outcome reliable_recovery --case-mix case_mix.toml",
-    "ter fit episodes.parquet --engine ml --nodes 1",
+    "ter fit episodes.parquet --engine ml",
 )
 
 
@@ -34,8 +34,12 @@ def run(
         MissingOutcome,
         typer.Option(help="What a missing last score counts as; the first is the national rule."),
     ] = "not_recovered",
-    engine: Annotated[Engine, typer.Option(help="Posterior, or maximum likelihood.")] = "fast",
-    nodes: Annotated[int, typer.Option(help="Quadrature nodes for each therapist.")] = 11,
+    engine: Annotated[
+        Engine, typer.Option(help="Posterior (fast; nuts, slow), or maximum likelihood (ml).")
+    ] = "fast",
+    nodes: Annotated[
+        int | None, typer.Option(help="Quadrature nodes for each therapist (default: 11; engine ml: 1).")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the model's draws.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --out.")] = False,
 ) -> None:

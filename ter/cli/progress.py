@@ -58,6 +58,9 @@ class _Lines:
             self._told = done / of // _SHARE * _SHARE
             typer.echo(f"  {done:,} of {of:,}", err=True)
 
+    def note(self, text: str) -> None:
+        typer.echo(text, err=True)
+
 
 class _Bars:
     """One bar a step; it moves where the step counts, and swings where it does not."""
@@ -73,6 +76,9 @@ class _Bars:
     def count(self, done: int, of: int) -> None:
         if self._task is not None:
             self._bars.update(self._task, completed=done, total=of)
+
+    def note(self, text: str) -> None:
+        self._bars.console.print(text, markup=False, highlight=False)
 
     def finish(self) -> None:
         """Fill the bar of the step that has ended."""

@@ -13,7 +13,8 @@ from ter.jobs.tables import read_tables
 from ter.models import fit
 from ter.ratings import Ratings, rate
 from ter.reports.monthly import write_report
-from ter.reports.publishing import refuse_published
+from ter.reports.publishing import refuse_inside, refuse_published
+from ter.reports.words import stale_note
 from ter.schema import COLUMNS
 from ter.settings import MonthSettings, read_case_mix
 from ter.sources import as_known_at, episodes_from_sessions, month_end, sessions_known_at
@@ -41,12 +42,16 @@ def run_month(settings: MonthSettings, progress: Progress = SILENT) -> tuple[Pat
     """
     case_mix = CaseMix.default() if settings.case_mix is None else read_case_mix(settings.case_mix)
     end = month_end(settings.month)
+    refuse_inside(settings.models, settings.out)
     if not settings.overwrite:
         refuse_published(settings.out / settings.month)
     progress.step(f"Reading {settings.episodes}")
     table = _known(settings, case_mix, end)
     progress.step(f"Fitting the model to {len(table):,} episodes known on {end}")
     fitted = fit(table, case_mix=case_mix, seed=settings.seed)
+    stale = stale_note(fitted.known_until, settings.month)
+    if stale:
+        progress.note(stale)
     progress.step("Rating")
     ratings = rate(
         fitted,

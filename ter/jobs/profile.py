@@ -62,6 +62,8 @@ def run_profile(settings: ProfileSettings, progress: Progress = SILENT) -> tuple
         settings.out,
         unit_label=settings.label,
         title=settings.heading,
+        where=settings.conditions,
+        adjusted_for=settings.adjusted_for,
         overwrite=settings.overwrite,
     )
     return place, fitted, ratings

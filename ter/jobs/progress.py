@@ -14,6 +14,9 @@ class Progress(Protocol):
     def count(self, done: int, of: int) -> None:
         """Hear how much of this step is done."""
 
+    def note(self, text: str) -> None:
+        """Hear what whoever started the job should know; it is no error."""
+
 
 class _Silent:
     """Tells nobody."""
@@ -22,6 +25,9 @@ class _Silent:
         """Do nothing."""
 
     def count(self, done: int, of: int) -> None:
+        """Do nothing."""
+
+    def note(self, text: str) -> None:
         """Do nothing."""
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ter.errors import OptionError
 from ter.features.design import Design, FloatArray
+from ter.models.diagnostics import Diagnostics
 from ter.models.fast import marginal_log_likelihood
 from ter.models.grid import BETA_SD, SD_SCALE, ConditionalPosterior
 from ter.models.layout import Layout
@@ -21,7 +22,7 @@ from ter.models.marginal import conditionals, joint_draws, marginalise
 from ter.models.posterior import Posterior
 from ter.models.proposal import Draws
 from ter.models.quadrature import QuadratureLikelihood
-from ter.models.records import Diagnostics, NutsOptions
+from ter.models.records import NutsOptions
 
 #: Above PyMC's default of 0.8: where an SD nears zero the posterior narrows, and long steps diverge.
 TARGET_ACCEPT: Final = 0.9

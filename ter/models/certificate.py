@@ -80,7 +80,7 @@ class Certificate:
                 "A mode was not found on the grid: a covariate may split the outcomes exactly",
             ),
         ]
-        return tuple(f"{text}." for passed, text in checks if not passed)
+        return tuple(f'{text}; or sample with engine="nuts".' for passed, text in checks if not passed)
 
     @property
     def passed(self) -> bool:

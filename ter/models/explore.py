@@ -28,6 +28,8 @@ EXTENSION = 3
 LOWEST_SHARE = 1e-3
 #: Newton decrement left at a grid point: its modes only place the proposal, which the weights correct.
 GRID_DECREMENT = 1e-2
+#: Points of a log density lower than the highest by this hold less than 1e-6 of what is there.
+NEGLIGIBLE = 14.0
 
 Axes = tuple[FloatArray, ...]
 Known = dict[tuple[float, ...], ConditionalMode]
@@ -130,14 +132,16 @@ def assemble(conditional: ConditionalPosterior, axes: Axes, known: Known) -> SdG
     B = points[0].b.size
     unit = np.stack([conditional.unit(np.array(key)) for key in keys])
     density = np.array([p.log_marginal for p in points]) + log_prior_sd(np.array(keys))
+    # Where there is next to no posterior, an approximation that is off does no harm.
+    held = [p for p, d in zip(points, density, strict=True) if d > density.max() - NEGLIGIBLE]
     return SdGrid(
         axes=axes,
         log_density=density.reshape(shape),
         centre=(np.stack([p.b for p in points]) / unit).reshape(*shape, B),
         factor=(np.stack([p.factor for p in points]) * unit[:, :, None]).reshape(*shape, B, B),
-        gradient_norm=float(np.sqrt(max(max(p.decrement for p in points), 0.0))),
+        gradient_norm=float(np.sqrt(max(max(p.decrement for p in held), 0.0))),
         edge_mass=float("nan"),
-        converged=all(p.converged for p in points),
+        converged=all(p.converged for p in held),
     )
 
 

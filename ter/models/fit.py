@@ -13,7 +13,7 @@ from ter.errors import DataError, OptionError
 from ter.features import CaseMix, Design, LearnedCaseMix, build_design, modelled_rows
 from ter.features.design import IntArray
 from ter.measures import DENOMINATORS, add_outcomes
-from ter.models.records import FitSettings, Record, library_versions
+from ter.models.records import FitSettings, NutsOptions, Record, library_versions
 from ter.models.result import Columns, Fit, Services
 from ter.models.solve import Solution, solve
 from ter.models.summaries import summarise_case_mix, summarise_deciles, summarise_months, summarise_units
@@ -21,13 +21,14 @@ from ter.options import ENGINES, Engine
 from ter.sources import fingerprint
 
 MAX_NODES: Final = 200
+DEFAULT_NODES: Final = 11
+#: Fewer events than this for each coefficient bias a logistic model (Peduzzi et al. 1996, J. Clin. Epi. 49).
+EVENTS_A_COLUMN: Final = 10
+MANY_DROPPED: Final = 3
 #: The fewest nodes of engine "fast".
 MIN_NODES: Final = 7
 #: Linear predictors beyond this say that a covariate splits the outcomes exactly.
 SEPARATED: Final = 15.0
-#: Share of the draws that must be effective: below the first the fit warns, below the second it has not
-#: converged.
-EFFECTIVE_WARN, EFFECTIVE_FAIL = 0.5, 0.1
 
 
 def fit(
@@ -41,8 +42,9 @@ def fit(
     service: str | None = "service_id",
     severity_slope: str | None = None,
     engine: Engine = "fast",
-    nodes: int = 11,
+    nodes: int | None = None,
     seed: int = 1,
+    nuts: NutsOptions | None = None,
 ) -> Fit:
     """Fit the case-mix-adjusted multilevel model of recovery.
 
@@ -67,12 +69,17 @@ def fit(
         and the record says so.
     severity_slope : None
         Reserved for therapist effects that grow with severity.
-    engine : {"fast", "ml"}
+    engine : {"fast", "ml", "nuts"}
         ``"fast"``: the posterior, by quadrature over each therapist. ``"ml"``: maximum likelihood.
-    nodes : int
-        Quadrature nodes for each therapist. With engine "ml" 1 is the Laplace approximation.
+        ``"nuts"``: the same posterior as "fast", by the No-U-Turn Sampler: the reference. It takes minutes
+        and the extra ``ter[bayes]``.
+    nodes : int, optional
+        Quadrature nodes for each therapist: 11 unless asked otherwise. With engine "ml" 1 is the Laplace
+        approximation, and the default.
     seed : int
-        Of the draws of engine "fast".
+        Of the draws of engines "fast" and "nuts".
+    nuts : NutsOptions, optional
+        How long engine "nuts" samples.
 
     Returns
     -------
@@ -81,7 +88,7 @@ def fit(
     Raises
     ------
     OptionError
-        If an argument is not one that this takes.
+        If an argument is not one that this takes, or engine "nuts" is not installed.
     DataError
         If the table cannot carry the model: a column is absent or of the wrong kind, all outcomes are equal,
         there is a single therapist.
@@ -89,12 +96,38 @@ def fit(
     Notes
     -----
     The model: y ~ Binomial(n, p), logit p = x'beta + v_service + u_therapist, u ~ N(0, sigma_u^2), v ~ N(0,
-    sigma_v^2); with engine "fast" the priors are beta ~ N(0, 2.5^2) on standardised columns (dummies 0/1) and
-    half-normal(1) on each sigma.
+    sigma_v^2); with engines "fast" and "nuts" the priors are beta ~ N(0, 2.5^2) on standardised columns
+    (dummies 0/1) and half-normal(1) on each sigma.
     """
-    _check_options(severity_slope, engine, nodes, seed)
-    if outcome in DENOMINATORS and outcome not in table and trials is None:
-        table = add_outcomes(table)
+    if nodes is None:
+        nodes = 1 if engine == "ml" else DEFAULT_NODES
+    _check_options(severity_slope, engine, nodes, seed, nuts)
+    if not isinstance(case_mix, CaseMix | LearnedCaseMix | None):
+        raise OptionError(
+            f"case_mix must be a ter.CaseMix or None, not {case_mix!r}: ter.CaseMix([...]) makes one."
+        )
+    if engine == "nuts" and nuts is None:
+        nuts = NutsOptions()
+    settings = FitSettings(engine, outcome, trials, therapist, service, nodes, seed, nuts)
+    # One thread for the linear algebra: its sums would otherwise depend on how many there are.
+    with threadpool_limits(limits=1):
+        return _fit(table, settings, case_mix, completed)
+
+
+def _fit(
+    table: pd.DataFrame,
+    settings: FitSettings,
+    case_mix: CaseMix | LearnedCaseMix | None,
+    completed: str | None,
+) -> Fit:
+    """Fit with options that were checked."""
+    outcome, trials, therapist, service = (
+        settings.outcome,
+        settings.trials,
+        settings.therapist,
+        settings.service,
+    )
+    table = with_outcome(table, outcome, trials)
     if completed is None and "completed" in table:
         completed = "completed"
     service_effect = "not asked for"
@@ -112,21 +145,19 @@ def fit(
     design = build_design(
         table, case_mix=learned, outcome=outcome, trials=trials, therapist=therapist, service=effect_column
     )
-    # One thread for the linear algebra: its sums would otherwise depend on how many there are.
-    with threadpool_limits(limits=1):
-        solution = solve(design, engine, nodes, seed)
+    solution = solve(design, settings.engine, settings.nodes, settings.seed, settings.nuts)
     services = Services((), np.zeros(0, np.int64))
     if design.service is not None:
         patients = np.bincount(design.service.index, design.trials, len(design.service.levels))
         services = Services(design.service.levels, patients.astype(np.int64))
     return Fit(
-        settings=FitSettings(engine, outcome, trials, therapist, service, nodes, seed),
+        settings=settings,
         record=_record(design, learned, service_effect, solution),
         columns=Columns(design.columns, design.centre, design.scale),
         case_mix=learned,
         posterior=solution.posterior,
         estimates=solution.estimates,
-        units=summarise_units(table, design, completed),
+        units=summarise_units(table, design, outcome, completed),
         services=services,
         months=summarise_months(table, design, completed, solution.row_expected),
         deciles=summarise_deciles(design, solution.row_expected),
@@ -136,13 +167,27 @@ def fit(
     )
 
 
+def with_outcome(table: pd.DataFrame, outcome: str, trials: str | None) -> pd.DataFrame:
+    """The table, with clinical outcomes where it lacks the one that is asked for."""
+    if outcome in DENOMINATORS and outcome not in table and trials is None:
+        return add_outcomes(table)
+    return table
+
+
 def _record(
     design: Design, learned: LearnedCaseMix | None, service_effect: str, solution: Solution
 ) -> Record:
     """What the fit says of itself."""
     notes = [] if learned is None else list(learned.notes)
     if learned is not None:
-        notes += [f"Left out of the case mix: {column} ({reason})." for column, reason in learned.dropped]
+        notes += _dropped(learned)
+    few = min(design.successes.sum(), (design.trials - design.successes).sum()) / len(design.columns)
+    if few < EVENTS_A_COLUMN:
+        notes.append(
+            f"The data are small for the case mix: its {len(design.columns)} columns have {few:.1f} "
+            f"recoveries (or failures) each, where {EVENTS_A_COLUMN} are wanted. Effects and their spread "
+            "come out too large; use fewer terms, or more months."
+        )
     if np.abs(design.X @ solution.beta).max() > SEPARATED:
         notes.append(
             "A covariate may split the outcomes exactly (separation): some are predicted beyond doubt."
@@ -162,8 +207,17 @@ def _record(
         left_out=design.left_out,
         service_effect=service_effect,
         notes=(*notes, *solution.notes),
-        versions=library_versions(),
+        versions=library_versions(None if solution.diagnostics is None else solution.diagnostics.sampler),
+        diagnostics=solution.diagnostics,
     )
+
+
+def _dropped(learned: LearnedCaseMix) -> list[str]:
+    """Columns that carry nothing of their own: in a line if they are many."""
+    if len(learned.dropped) > MANY_DROPPED:
+        names = ", ".join(column for column, _ in learned.dropped)
+        return [f"Left out of the case mix, as constant or a combination of other columns: {names}."]
+    return [f"Left out of the case mix: {column} ({reason})." for column, reason in learned.dropped]
 
 
 def _service_effect(table: pd.DataFrame, service: str) -> tuple[str, str | None]:
@@ -177,7 +231,9 @@ def _service_effect(table: pd.DataFrame, service: str) -> tuple[str, str | None]
     return "included", service
 
 
-def _check_options(severity_slope: str | None, engine: str, nodes: int, seed: int) -> None:
+def _check_options(
+    severity_slope: str | None, engine: str, nodes: int, seed: int, nuts: NutsOptions | None
+) -> None:
     """Refuse arguments that this does not take."""
     if severity_slope is not None:
         raise OptionError(
@@ -187,10 +243,12 @@ def _check_options(severity_slope: str | None, engine: str, nodes: int, seed: in
         raise OptionError(f'engine must be one of {", ".join(ENGINES)}, not "{engine}".')
     if not isinstance(nodes, int) or isinstance(nodes, bool) or not 1 <= nodes <= MAX_NODES:
         raise OptionError(f"nodes must be a whole number from 1 to {MAX_NODES}, not {nodes!r}.")
-    if engine == "fast" and nodes < MIN_NODES:
+    if engine != "ml" and nodes < MIN_NODES:
         raise OptionError(
-            f'engine "fast" needs at least {MIN_NODES} nodes, not {nodes}: fewer break down at extremes.'
+            f'engine "{engine}" needs at least {MIN_NODES} nodes, not {nodes}: fewer break down at extremes.'
         )
+    if nuts is not None and engine != "nuts":
+        raise OptionError(f'nuts is for engine "nuts", not for engine "{engine}".')
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
         raise OptionError(f"seed must be a whole number from 0 to 2^64 - 1, not {seed!r}.")
 

@@ -125,11 +125,11 @@ class SdGrid:
     factor : ndarray, shape (..., B, B)
         Lower Cholesky factor of the negative Hessian in (beta, v / sigma_v).
     gradient_norm : float
-        Largest root of the Newton decrement at a grid point.
+        Largest root of the Newton decrement at a grid point that holds mass.
     edge_mass : float
         Largest share of an SD's posterior in the last step of its axis.
     converged : bool
-        Whether every mode of b was found.
+        Whether the mode of b was found at every grid point that holds mass.
     """
 
     axes: tuple[FloatArray, ...]

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from ter.errors import DataError
 from ter.features import CaseMix
 from ter.features.design import FloatArray, IntArray
 from ter.kernels.tables import expected_rates
 from ter.models.posterior import Posterior
-from ter.models.result import TAILS, Fit
-from ter.models.weighted import mean_and_sd, quantiles
+from ter.models.weighted import TAILS, mean_and_sd, quantiles
+
+if TYPE_CHECKING:
+    from ter.models.result import Fit
 
 CHUNK = 4096
 
 
 def expected_of_patients(fit: Fit, patients: pd.DataFrame) -> pd.DataFrame:
     """See `Fit.expected`."""
+    with threadpool_limits(limits=1):
+        return _expected_of_patients(fit, patients)
+
+
+def _expected_of_patients(fit: Fit, patients: pd.DataFrame) -> pd.DataFrame:
     learned = fit.case_mix if fit.case_mix is not None else CaseMix(()).learn(patients)
     X = learned.encode(patients).X
     service = _services(fit, patients)

@@ -6,10 +6,40 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from ter._version import __version__
+from ter.errors import OptionError
 from ter.models.certificate import Certificate
+from ter.models.diagnostics import Diagnostics
 from ter.options import Engine
 
 LIBRARIES = ("numpy", "scipy", "pandas", "numba")
+
+
+@dataclass(frozen=True)
+class NutsOptions:
+    """How long engine "nuts" samples.
+
+    Attributes
+    ----------
+    draws, tune : int
+        Of each chain: draws that count, and draws before them that tune the sampler.
+    chains : int
+        From 2 to 64: R-hat compares chains, and four are usual.
+
+    Raises
+    ------
+    OptionError
+        If one is not a whole number in its range.
+    """
+
+    draws: int = 2000
+    tune: int = 1000
+    chains: int = 4
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("draws", 4, 10**6), ("tune", 1, 10**6), ("chains", 2, 64)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                raise OptionError(f"{name} must be a whole number from {low} to {high:,}, not {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -18,7 +48,7 @@ class FitSettings:
 
     Attributes
     ----------
-    engine : {"fast", "ml"}
+    engine : {"fast", "ml", "nuts"}
     outcome : str
     trials : str or None
     therapist : str
@@ -26,6 +56,8 @@ class FitSettings:
     nodes : int
         Quadrature nodes for each therapist; 1 is the Laplace approximation.
     seed : int
+    nuts : NutsOptions or None
+        None for the other engines.
     """
 
     engine: Engine
@@ -35,6 +67,7 @@ class FitSettings:
     service: str | None
     nodes: int
     seed: int
+    nuts: NutsOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -45,11 +78,12 @@ class Record:
     ----------
     converged : bool
     iterations : int
-        Newton iterations (engine "ml"), or grid points (engine "fast").
+        Newton iterations (engine "ml"), grid points (engine "fast"), or draws of all chains with those that
+        tune (engine "nuts").
     gradient_norm : float
-        Largest gradient at the optimum, in units of one over the standard error.
+        Largest gradient at the optimum, in units of one over the standard error; NaN for engine "nuts".
     log_likelihood : float
-        Marginal, at the optimum, constants included.
+        Marginal, at the optimum or at posterior means, constants included.
     certificate : Certificate or None
         What was checked of the posterior of engine "fast".
     draws : int
@@ -64,6 +98,8 @@ class Record:
     notes : tuple of str
         Warnings in plain words.
     versions : tuple of (str, str)
+    diagnostics : Diagnostics or None
+        What was checked of the chains of engine "nuts".
     """
 
     converged: bool
@@ -79,8 +115,16 @@ class Record:
     service_effect: str
     notes: tuple[str, ...]
     versions: tuple[tuple[str, str], ...]
+    diagnostics: Diagnostics | None = None
 
 
-def library_versions() -> tuple[tuple[str, str], ...]:
-    """Versions of this package and of the libraries that the numbers come from."""
-    return (("ter", __version__), *((name, version(name)) for name in LIBRARIES))
+def library_versions(sampler: str | None = None) -> tuple[tuple[str, str], ...]:
+    """Versions of this package and of the libraries that the numbers come from.
+
+    Parameters
+    ----------
+    sampler : str, optional
+        Which library sampled.
+    """
+    sampling = () if sampler is None else dict.fromkeys(("pymc", "pytensor", "arviz", sampler))
+    return (("ter", __version__), *((name, version(name)) for name in (*LIBRARIES, *sampling)))

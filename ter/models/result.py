@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +16,11 @@ from ter.features import LearnedCaseMix
 from ter.features.design import FloatArray, IntArray
 from ter.models.ml import Estimates
 from ter.models.posterior import Posterior
+from ter.models.predict import expected_of_patients
 from ter.models.records import FitSettings, Record
 from ter.models.units import CaseMixMeans, Deciles, Months, Units
-from ter.models.weighted import mean_and_sd, quantiles
+from ter.models.weighted import TAILS, mean_and_sd, quantiles
 
-TAILS = (0.05, 0.95)
 LOGISTIC_VARIANCE = np.pi**2 / 3.0
 CONVERGED = "Converged."
 NOT_CONVERGED = "NOT CONVERGED: these results must not be published."
@@ -64,7 +65,7 @@ class Fit:
     posterior : Posterior or None
         None for engine "ml".
     estimates : Estimates or None
-        None for engine "fast".
+        Of engine "ml".
     units : Units
     services : Services
     months : Months or None
@@ -146,8 +147,8 @@ class Fit:
 
     @property
     def certificate(self) -> str:
-        """In words, whether the posterior of engine "fast" may be believed; empty for engine "ml"."""
-        return "" if self.record.certificate is None else str(self.record.certificate)
+        """In words, whether the posterior may be believed; empty for engine "ml", which has none."""
+        return str(self.record.certificate or self.record.diagnostics or "")
 
     @property
     def log_likelihood(self) -> float:
@@ -231,8 +232,6 @@ class Fit:
         DataError
             If a column is absent or is not what the model needs.
         """
-        from ter.models.predict import expected_of_patients
-
         return expected_of_patients(self, patients)
 
     def summary(self) -> str:
@@ -243,8 +242,8 @@ class Fit:
             f"{r.n_modelled:,} of {r.n_rows:,} rows, {len(self.units.ids):,} therapists.",
             f"Log-likelihood {r.log_likelihood:.4f}. {CONVERGED if r.converged else NOT_CONVERGED}",
         ]
-        if r.certificate is not None:
-            lines.append(str(r.certificate))
+        if self.certificate:
+            lines.append(self.certificate)
         lines += [f"Left out: {reason} ({count:,})." for reason, count in r.left_out]
         lines.append(f"Service effect: {r.service_effect}.")
         lines += list(r.notes)
@@ -261,6 +260,37 @@ class Fit:
         head = self.summary().split("\n\n")[0]
         paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in head.split("\n"))
         return paragraphs + self.groups.round(4).to_html() + self.fixed.round(4).to_html()
+
+    def to_inference_data(self, table: pd.DataFrame | None = None, *, draws: int | None = None) -> Any:
+        """The posterior for ArviZ: equally weighted joint draws, ungated, for analysts alone.
+
+        Parameters
+        ----------
+        table : DataFrame, optional
+            The table that was fitted to, of which a fit keeps no rows. With it come the groups that need
+            them.
+        draws : int, optional
+            At most so many draws, evenly spaced: groups with rows hold a number for each draw and row.
+
+        Returns
+        -------
+        arviz.InferenceData
+            From ArviZ 1 on, `xarray.DataTree`. Group ``posterior``: ``beta`` (by term, on the scale of the
+            columns), ``sd`` (by factor), ``u`` (by therapist), ``v`` (by service), log-odds. With `table`
+            also ``log_likelihood``, ``posterior_predictive``, ``observed_data`` and ``constant_data``, with
+            ``obs``, the position in the table.
+
+            Engine "nuts": its chains. Engine "fast": one chain, resampled by weight; a draw of (beta, sd, v)
+            that comes several times stands next to itself, each time with other effects u.
+
+        Raises
+        ------
+        OptionError
+            If the fit has no posterior, the table is another one, or ArviZ is not installed.
+        """
+        from ter.models.inference_data import inference_data
+
+        return inference_data(self, table, draws)
 
     def save(self, path: str | Path) -> None:
         """Write the fit to a file, for analysts alone: it holds ungated effects. `ter.load_fit` reads it.

@@ -1,4 +1,4 @@
-"""From a design to what an engine finds: one contract for both engines, in the order of the design's rows."""
+"""From a design to what an engine finds: one contract for all engines, in the order of the design's rows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import numpy as np
 
 from ter.features.design import Design, FloatArray
 from ter.kernels.tables import expected_rates
+from ter.models.bayes import fit_nuts
 from ter.models.certificate import Certificate
+from ter.models.diagnostics import Diagnostics
 from ter.models.fast import fit_fast
-from ter.models.layout import arrange
+from ter.models.layout import Layout, arrange
 from ter.models.ml import Estimates, fit_ml
 from ter.models.posterior import Posterior
+from ter.models.records import NutsOptions
 from ter.options import Engine
 
 
@@ -34,8 +37,10 @@ class Solution:
     iterations : int
     gradient_norm : float
     certificate : Certificate or None
-        None for engine "ml".
+        Of engine "fast".
     notes : tuple of str
+    diagnostics : Diagnostics or None
+        Of engine "nuts".
     """
 
     posterior: Posterior | None
@@ -49,10 +54,13 @@ class Solution:
     gradient_norm: float
     certificate: Certificate | None
     notes: tuple[str, ...]
+    diagnostics: Diagnostics | None = None
 
 
-def solve(design: Design, engine: Engine, nodes: int, seed: int) -> Solution:
+def solve(design: Design, engine: Engine, nodes: int, seed: int, nuts: NutsOptions | None) -> Solution:
     """Fit the model of a design with one of the engines."""
+    if nuts is not None:
+        return solve_nuts(design, nodes, seed, nuts)
     return solve_fast(design, nodes, seed) if engine == "fast" else solve_ml(design, nodes)
 
 
@@ -60,15 +68,12 @@ def solve_fast(design: Design, nodes: int, seed: int) -> Solution:
     """Find the posterior."""
     layout = arrange(design, design.therapist, design.service)
     found = fit_fast(layout, nodes, seed)
-    weights = found.posterior.weights
-    row_expected = np.empty_like(found.row_expected)
-    row_expected[layout.order] = found.row_expected
     certificate = found.certificate
     return Solution(
         posterior=found.posterior,
         estimates=None,
-        beta=weights @ found.posterior.beta,
-        row_expected=row_expected,
+        beta=found.posterior.weights @ found.posterior.beta,
+        row_expected=_unsorted(found.row_expected, layout),
         log_likelihood=found.log_likelihood,
         converged=certificate.usable,
         singular=False,
@@ -77,6 +82,33 @@ def solve_fast(design: Design, nodes: int, seed: int) -> Solution:
         certificate=certificate,
         notes=certificate.faults,
     )
+
+
+def solve_nuts(design: Design, nodes: int, seed: int, options: NutsOptions) -> Solution:
+    """Sample the posterior."""
+    layout = arrange(design, design.therapist, design.service)
+    found = fit_nuts(design, layout, nodes, options, seed)
+    return Solution(
+        posterior=found.posterior,
+        estimates=None,
+        beta=found.posterior.weights @ found.posterior.beta,
+        row_expected=_unsorted(found.row_expected, layout),
+        log_likelihood=found.log_likelihood,
+        converged=found.diagnostics.passed,
+        singular=False,
+        iterations=options.chains * (options.tune + options.draws),
+        gradient_norm=float("nan"),
+        certificate=None,
+        notes=found.diagnostics.faults,
+        diagnostics=found.diagnostics,
+    )
+
+
+def _unsorted(values: FloatArray, layout: Layout) -> FloatArray:
+    """Values of sorted rows in the order of the design."""
+    out = np.empty_like(values)
+    out[layout.order] = values
+    return out
 
 
 def solve_ml(design: Design, nodes: int) -> Solution:

@@ -20,9 +20,10 @@ import numpy as np
 from ter.errors import ModelFileError, OptionError
 from ter.features import LearnedCaseMix
 from ter.models.certificate import Certificate
+from ter.models.diagnostics import Diagnostics
 from ter.models.ml import Estimates
 from ter.models.posterior import Posterior
-from ter.models.records import FitSettings, Record
+from ter.models.records import FitSettings, NutsOptions, Record
 from ter.models.result import Columns, Fit, Services
 from ter.models.units import CaseMixMeans, Deciles, Months, Units
 
@@ -34,8 +35,10 @@ TYPES: Final = {
     for t in (
         Fit,
         FitSettings,
+        NutsOptions,
         Record,
         Certificate,
+        Diagnostics,
         Columns,
         Services,
         Posterior,
@@ -68,9 +71,11 @@ def save_fit(fit: Fit, path: str | Path) -> None:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in members.items():
             archive.writestr(zipfile.ZipInfo(name, EPOCH), data, zipfile.ZIP_DEFLATED, 6)
-    # Written aside and renamed, so that a crash leaves the old file or the new one.
+    # Written aside and renamed, so that a crash leaves the old file or the new one; readable by its owner
+    # alone, since it holds ungated effects.
     path = Path(path)
     partial = path.with_name(f".{path.name}.partial")
+    partial.touch(mode=0o600)
     partial.write_bytes(buffer.getvalue())
     partial.replace(path)
 

@@ -38,13 +38,15 @@ def completed_counts(table: pd.DataFrame, design: Design, completed: str | None)
     return np.nan_to_num(count_column(table, completed))
 
 
-def summarise_units(table: pd.DataFrame, design: Design, completed: str | None) -> Units:
+def summarise_units(table: pd.DataFrame, design: Design, outcome: str, completed: str | None) -> Units:
     """Counts by therapist, for every therapist of the table.
 
     Parameters
     ----------
     table : DataFrame
     design : Design
+    outcome : str
+        Its column; patients whose outcome is missing are in no denominator.
     completed : str or None
         The column of completed treatments (true/false, or a count).
     """
@@ -54,7 +56,7 @@ def summarise_units(table: pd.DataFrame, design: Design, completed: str | None) 
     patients = np.zeros(design.n_rows)
     patients[design.rows] = design.trials
     at_caseness = (
-        count_column(table, "at_caseness") * (done > 0)
+        count_column(table, "at_caseness") * (done > 0) * table[outcome].notna().to_numpy()
         if "at_caseness" in table and completed == "completed"
         else patients
     )
@@ -153,6 +155,16 @@ def summarise_case_mix(
 
     unit_values, network_values = means(values)
     unit_moved, network_moved = means(moved)
+    # The reference level has no column: a share of it moves nothing by itself.
+    coefficient = dict(zip(design.columns, beta, strict=True))
+    per_share = np.array(
+        [coefficient.get(f"{name}[{level}]", 0.0) if level else np.nan for name, level in labels]
+    )
     return CaseMixMeans(
-        labels, unit_values, network_values, tuple(slices), slope * (unit_moved - network_moved)
+        labels=labels,
+        units=unit_values,
+        network=network_values,
+        level_shift=slope * per_share * (unit_values - network_values),
+        variables=tuple(slices),
+        shift=slope * (unit_moved - network_moved),
     )

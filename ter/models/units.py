@@ -89,6 +89,9 @@ class CaseMixMeans:
         Means and shares by therapist; NaN without patients.
     network : ndarray of float64, shape (K,)
         The same over all modelled patients.
+    level_shift : ndarray of float64, shape (J, K)
+        Of a level: how far the therapist's share of it moves their expected recovery rate from the
+        network's (a difference of rates); NaN of a mean, and without patients.
     variables : tuple of str, length V
         The terms of the case mix.
     shift : ndarray of float64, shape (J, V)
@@ -99,5 +102,6 @@ class CaseMixMeans:
     labels: tuple[tuple[str, str], ...]
     units: FloatArray
     network: FloatArray
+    level_shift: FloatArray
     variables: tuple[str, ...]
     shift: FloatArray

@@ -6,6 +6,9 @@ import numpy as np
 
 from ter.features.design import FloatArray
 
+#: Ends of the intervals that a fit shows.
+TAILS = (0.05, 0.95)
+
 
 def mean_and_sd(x: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Along the first axis: shape (D, ...) and weights (D,) that sum to 1 -> (...)."""

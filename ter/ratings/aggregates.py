@@ -1,4 +1,4 @@
-"""Sums over therapists who passed the gate: all that is said of groups, of months and of case mix."""
+"""Sums over therapists whose results are shown: all that is said of groups, of months and of case mix."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def calibration(deciles: Deciles) -> pd.DataFrame:
     Parameters
     ----------
     deciles : Deciles
-        Counts of the rated therapists.
+        Counts of the therapists whose results are shown.
 
     Returns
     -------
@@ -68,11 +68,11 @@ def calibration(deciles: Deciles) -> pd.DataFrame:
 
 
 def trend(ids: tuple[str, ...], months: Months | None, completed: int) -> pd.DataFrame:
-    """Cut each therapist's months into blocks that each would pass the gate.
+    """Cut each therapist's months into blocks that each would pass the gate, and hold 5 modelled patients.
 
     The blocks are made from the latest month backwards, so that the last one is as recent as can be; months
     left over at the start join the first block. So the blocks are all of a therapist's months, and taking
-    them from the therapist's total leaves nothing over.
+    them from the therapist's total leaves nothing over. Nobody is cut who has too few patients as a whole.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def trend(ids: tuple[str, ...], months: Months | None, completed: int) -> pd.Dat
     ]
     if months is None or not len(months.unit):
         return pd.DataFrame({name: [] for name in names})
-    block = _blocks(months.unit, months.n_completed, completed)
+    block = _blocks(months, completed)
     starts = np.flatnonzero(np.diff(block, prepend=-1))
     ends = np.append(starts[1:], len(block)) - 1
     n, observed, expected = (np.add.reduceat(x, starts) for x in (months.n, months.observed, months.expected))
@@ -116,7 +116,7 @@ def trend(ids: tuple[str, ...], months: Months | None, completed: int) -> pd.Dat
     )
 
 
-def services(units: Units, rated: Units, expected: FloatArray) -> pd.DataFrame:
+def services(units: Units, rated: Units, shown: Units, expected: FloatArray) -> pd.DataFrame:
     """Count services, with the outcomes of their rated therapists' patients.
 
     Parameters
@@ -124,8 +124,10 @@ def services(units: Units, rated: Units, expected: FloatArray) -> pd.DataFrame:
     units : Units
         All therapists; each belongs, with all patients, to the service of most of their episodes.
     rated : Units
-        Those who passed the gate, R of them.
-    expected : ndarray, shape (R,)
+        Those who passed the gate.
+    shown : Units
+        Those of the rated whose results are shown, S of them.
+    expected : ndarray, shape (S,)
         Their expected recovery rates, NaN without patients.
 
     Returns
@@ -136,23 +138,22 @@ def services(units: Units, rated: Units, expected: FloatArray) -> pd.DataFrame:
     """
     names = sorted(set(units.service) - {""})
     position = {name: i for i, name in enumerate(names)}
-    everyone = np.array([position.get(name, -1) for name in units.service], dtype=np.int64)
-    those = np.array([position.get(name, -1) for name in rated.service], dtype=np.int64)
 
-    def total(where: IntArray, what: FloatArray) -> FloatArray:
+    def total(of: Units, what: FloatArray) -> FloatArray:
+        where = np.array([position.get(name, -1) for name in of.service], dtype=np.int64)
         known = where >= 0
         return np.bincount(where[known], what[known], len(names)).astype(np.float64)
 
-    n = total(those, rated.n)
+    n = total(shown, shown.n)
     return pd.DataFrame(
         {
             "service_id": pd.Series(names, dtype="object"),
-            "n_therapists": total(everyone, np.ones(len(everyone))).astype(np.int64),
-            "n_rated": total(those, np.ones(len(those))).astype(np.int64),
-            "n_completed": total(everyone, units.n_completed.astype(np.float64)).astype(np.int64),
+            "n_therapists": total(units, np.ones(len(units.ids))).astype(np.int64),
+            "n_rated": total(rated, np.ones(len(rated.ids))).astype(np.int64),
+            "n_completed": total(units, units.n_completed.astype(np.float64)).astype(np.int64),
             "n_at_caseness_rated": n.astype(np.int64),
-            "observed": divide(total(those, rated.observed), n),
-            "expected": divide(total(those, np.where(rated.n > 0, rated.n * expected, 0.0)), n),
+            "observed": divide(total(shown, shown.observed), n),
+            "expected": divide(total(shown, np.where(shown.n > 0, shown.n * expected, 0.0)), n),
         }
     )
 
@@ -173,7 +174,8 @@ def case_mix(units: Units, means: CaseMixMeans) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``therapist_id``, ``variable``, ``level`` ("" for a mean), ``therapist``, ``network``.
+        ``therapist_id``, ``variable``, ``level`` ("" for a mean), ``therapist``, ``network``, and ``shift``:
+        what a level's share does to the expected rate (NaN of a mean).
     """
     ids, rows = _described(units)
     values = means.units[rows]
@@ -187,6 +189,7 @@ def case_mix(units: Units, means: CaseMixMeans) -> pd.DataFrame:
             "level": [level for _, level in means.labels] * len(rows),
             "therapist": values.ravel(),
             "network": np.tile(network, len(rows)),
+            "shift": means.level_shift[rows].ravel(),
         }
     )
 
@@ -222,20 +225,24 @@ def _described(units: Units) -> tuple[NDArray[np.object_], IntArray]:
     return np.array([units.ids[row] for row in rows], dtype=object), rows
 
 
-def _blocks(unit: IntArray, n_completed: IntArray, completed: int) -> IntArray:
+def _blocks(months: Months, completed: int) -> IntArray:
     """Give each month the number of its block, from 0 up; months are sorted by therapist, then time."""
-    left = np.bincount(unit, weights=n_completed).astype(np.int64)
+    unit = months.unit
+    # Completed treatments and modelled patients: by month, of a full block, and left of each therapist.
+    counts = np.column_stack([months.n_completed, months.n])
+    full = np.array([completed, SMALLEST_GROUP])
+    left = np.column_stack([np.bincount(unit, weights=count) for count in counts.T])
     block = np.empty(len(unit), dtype=np.int64)
-    current, inside = 0, 0
+    current, inside = 0, np.zeros(2)
     # From the latest month backwards: a block is full before the next is begun, and what is left over
     # and would not make a block of its own joins it.
     for k in range(len(unit) - 1, -1, -1):
         new_therapist = k + 1 < len(unit) and unit[k] != unit[k + 1]
-        if new_therapist or (inside >= completed and left[unit[k]] >= completed):
-            current, inside = current + 1, 0
+        if new_therapist or ((inside >= full).all() and (left[unit[k]] >= full).all()):
+            current, inside = current + 1, np.zeros(2)
         block[k] = current
-        inside += n_completed[k]
-        left[unit[k]] -= n_completed[k]
+        inside += counts[k]
+        left[unit[k]] -= counts[k]
     return np.subtract(current, block)
 
 

@@ -3,7 +3,7 @@
 `admit` cuts a fit down to the therapists who have enough completed treatments. `rate` and `publish` read
 outcome figures from what was admitted and from nothing else; of the therapists who were not, they see ids and
 counts of treatments. Sums cover the admitted alone, so that no outcome of a therapist behind the gate can be
-had by subtraction.
+had by subtraction. Nor can those of a rated therapist with too few patients to show.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ter.errors import FitError, OptionError
 from ter.models.posterior import Posterior
 from ter.models.units import CaseMixMeans, Deciles, Months, Units
 from ter.ratings import aggregates
-from ter.ratings.options import RatingOptions
+from ter.ratings.options import SMALLEST_GROUP, RatingOptions
 from ter.ratings.publication import ModelNote, Network, Publication
 from ter.ratings.result import Ratings
 
@@ -82,15 +82,11 @@ def admit(fit: Fit, options: RatingOptions) -> Admitted:
         units=_units(fit.units, passed),
         posterior=_posterior(fit.posterior, passed),
         months=None if fit.months is None else _months(fit.months, passed),
-        deciles=replace(
-            fit.deciles,
-            n=fit.deciles.n[passed],
-            observed=fit.deciles.observed[passed],
-            expected=fit.deciles.expected[passed],
-        ),
+        deciles=_deciles(fit.deciles, passed),
         case_mix=replace(
             fit.case_mix_means,
             units=fit.case_mix_means.units[passed],
+            level_shift=fit.case_mix_means.level_shift[passed],
             shift=fit.case_mix_means.shift[passed],
         ),
     )
@@ -98,6 +94,9 @@ def admit(fit: Fit, options: RatingOptions) -> Admitted:
 
 def publish(fit: Fit, ratings: Ratings) -> Publication:
     """Gather all that may leave the house.
+
+    The observed rate of a rated therapist with fewer than 5 modelled patients tells how single patients
+    fared: it is blanked, and left out of every sum, so that subtraction does not bring it back.
 
     Parameters
     ----------
@@ -128,15 +127,19 @@ def publish(fit: Fit, ratings: Ratings) -> Publication:
     ):
         raise OptionError("These ratings were made from another fit: rate this fit, then publish both.")
     table.insert(1, "service_id", list(fit.units.service))
+    table.loc[fit.units.n < SMALLEST_GROUP, ["observed", "o_e"]] = np.nan
+    shown = admitted.units.n >= SMALLEST_GROUP
+    units, expected = _units(admitted.units, shown), admitted.posterior.expected_mean[shown]
+    months = None if admitted.months is None else _months(admitted.months, shown)
     return Publication(
         options=ratings.options,
         ratings=table,
-        network=_network(fit.units, admitted),
-        calibration=aggregates.calibration(admitted.deciles),
-        trend=aggregates.trend(admitted.units.ids, admitted.months, ratings.options.completed),
+        network=_network(fit.units, len(rated), units, expected),
+        calibration=aggregates.calibration(_deciles(admitted.deciles, shown)),
+        trend=aggregates.trend(units.ids, months, ratings.options.completed),
         case_mix=aggregates.case_mix(admitted.units, admitted.case_mix),
         shift=aggregates.shift(admitted.units, admitted.case_mix),
-        services=aggregates.services(fit.units, admitted.units, admitted.posterior.expected_mean),
+        services=aggregates.services(fit.units, admitted.units, units, expected),
         model=_model_note(fit, ratings),
         fingerprint=fit.fingerprint,
     )
@@ -187,25 +190,35 @@ def _months(months: Months, passed: BoolArray) -> Months:
     )
 
 
+def _deciles(deciles: Deciles, passed: BoolArray) -> Deciles:
+    """Keep the counts of those who passed."""
+    return replace(
+        deciles,
+        n=deciles.n[passed],
+        observed=deciles.observed[passed],
+        expected=deciles.expected[passed],
+    )
+
+
 def _chosen(texts: tuple[str, ...], passed: BoolArray) -> tuple[str, ...]:
     """Keep the texts of those who passed."""
     return tuple(text for text, kept in zip(texts, passed, strict=True) if kept)
 
 
-def _network(units: Units, admitted: Admitted) -> Network:
-    """Count the network, with outcomes over the patients of those who passed."""
-    n, observed, expected = aggregates.rates(admitted.units, admitted.posterior.expected_mean)
+def _network(units: Units, n_rated: int, shown: Units, expected: NDArray[np.float64]) -> Network:
+    """Count the network, with outcomes over the patients of those whose results are shown."""
+    n, observed_rate, expected_rate = aggregates.rates(shown, expected)
     return Network(
         n_therapists=len(units.ids),
-        n_rated=len(admitted.units.ids),
-        n_provisional=len(units.ids) - len(admitted.units.ids),
+        n_rated=n_rated,
+        n_provisional=len(units.ids) - n_rated,
         n_services=len(set(units.service) - {""}),
         n_episodes=int(units.n_episodes.sum()),
         n_completed=int(units.n_completed.sum()),
         n_at_caseness=int(units.n_at_caseness.sum()),
         n_at_caseness_rated=n,
-        observed=observed,
-        expected=expected,
+        observed=observed_rate,
+        expected=expected_rate,
     )
 
 

@@ -9,7 +9,8 @@ from typing import Final
 from ter.errors import OptionError
 from ter.options import GATE
 
-#: Fewer patients than this are never described by their case mix: NHS statistics suppress counts below 5.
+#: Fewer patients than this are described neither by their case mix nor by their outcomes: NHS statistics
+#: suppress counts below 5.
 SMALLEST_GROUP: Final = 5
 
 

@@ -11,7 +11,7 @@ from ter.ratings.options import RatingOptions
 
 @dataclass(frozen=True)
 class Network:
-    """The network in numbers. Outcome figures cover the patients of rated therapists alone.
+    """The network in numbers. Outcome figures cover rated therapists with 5 modelled patients or more alone.
 
     Attributes
     ----------
@@ -19,9 +19,9 @@ class Network:
     n_episodes, n_completed, n_at_caseness : int
         All therapists, behind the gate or not: these are no outcome figures.
     n_at_caseness_rated : int
-        Modelled patients of rated therapists.
+        Modelled patients of these therapists.
     observed, expected : float
-        Recovery rates (0 to 1) of these patients; NaN where nobody is rated.
+        Recovery rates (0 to 1) of these patients; NaN where there are none.
     """
 
     n_therapists: int
@@ -76,25 +76,29 @@ class Publication:
     ----------
     options : RatingOptions
     ratings : DataFrame
-        The gated table of `Ratings.to_frame`, sorted by therapist id, with a column ``service_id``.
+        The gated table of `Ratings.to_frame`, sorted by therapist id, with a column ``service_id``. Where a
+        therapist has fewer than 5 modelled patients ``observed`` and ``o_e`` are NaN, and these patients are
+        in none of the sums below, so that nobody is known by subtraction.
     network : Network
     calibration : DataFrame
-        By decile of prediction over rated therapists' patients: ``decile``, ``n``, ``expected``, ``observed``
-        (rates, 0 to 1), ``low``, ``high`` (95% Wilson interval of the observed rate).
+        Over the patients of rated therapists with 5 modelled patients or more, by decile of prediction:
+        ``decile``, ``n``, ``expected``, ``observed`` (rates, 0 to 1), ``low``, ``high`` (95% Wilson interval
+        of the observed rate).
     trend : DataFrame
-        Of rated therapists: ``therapist_id``, ``first_month``, ``last_month`` ("2026-03"), ``n_completed``,
-        ``n_at_caseness``, ``observed``, ``expected`` (rates). Blocks of whole months that do not overlap,
-        each with as many completed treatments as the gate asks for or more, in order of time; together they
-        are all of the therapist's months.
+        Of the same therapists: ``therapist_id``, ``first_month``, ``last_month`` ("2026-03"),
+        ``n_completed``, ``n_at_caseness``, ``observed``, ``expected`` (rates). Blocks of whole months that do
+        not overlap, each with as many completed treatments as the gate asks for and 5 modelled patients, or
+        more, in order of time; together they are all of the therapist's months.
     case_mix : DataFrame
-        Of rated therapists with 5 modelled patients or more: ``therapist_id``, ``variable``, ``level`` (""
-        for a mean), ``therapist``, ``network`` (over the patients of the therapists shown).
+        Of the same therapists: ``therapist_id``, ``variable``, ``level`` ("" for a mean), ``therapist``,
+        ``network`` (over the patients of the therapists shown), ``shift`` (what a level's share does to the
+        expected rate, 0 to 1; NaN of a mean).
     shift : DataFrame
         Of the same therapists: ``therapist_id``, ``variable``, ``shift`` (difference of rates that the
         variable makes).
     services : DataFrame
         ``service_id``, ``n_therapists``, ``n_rated``, ``n_completed``; outcome figures
-        ``n_at_caseness_rated``, ``observed``, ``expected`` over the patients of rated therapists.
+        ``n_at_caseness_rated``, ``observed``, ``expected`` over the patients of the same therapists.
     model : ModelNote
     fingerprint : str
         sha256 of the rows that the model saw.

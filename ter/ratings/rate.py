@@ -36,7 +36,7 @@ def rate(
     Parameters
     ----------
     fit : Fit
-        With a posterior: engine "fast".
+        With a posterior: engine "fast" or "nuts".
     completed : int
         Completed treatments that a rating takes. Therapists with fewer are listed, without any outcome
         figure. It can be raised above 10, not lowered.

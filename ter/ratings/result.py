@@ -53,8 +53,8 @@ class Ratings:
         rated = self.table[self.table["status"] != "provisional"]
         by_status = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("rated", "watch", "support"))
         lines = [
-            f"{len(self.table)} therapists: {by_status}, {counts.get('provisional', 0)} provisional "
-            f"(fewer than {self.options.completed} completed treatments)"
+            f"{len(self.table)} listed: {by_status}, {counts.get('provisional', 0)} provisional "
+            f"(fewer than {self.options.completed} completed)"
         ]
         if len(rated):
             ter, reliability = rated["ter"], rated["reliability"]

@@ -79,7 +79,8 @@ def caterpillar(publication: Publication, ax: Axes) -> Axes:
             solid_capstyle="butt",
         )
     average = 100 * publication.network.expected
-    ax.axvline(average, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
+    if np.isfinite(average):
+        ax.axvline(average, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
     if publication.options.minimum is not None:
         ax.axvline(publication.options.minimum, color=MUTED, linewidth=1.0, linestyle=(0, (1, 2)))
     if few:

@@ -13,8 +13,8 @@ from ter.ratings.publication import Publication
 from ter.reports.names import file_stem
 from ter.reports.outputs import write_files, write_text
 from ter.reports.pages import Edition, index_page, therapist_pages
-from ter.reports.publishing import published, verify
-from ter.reports.words import THERAPISTS, month_name
+from ter.reports.publishing import published, refuse_inside, verify
+from ter.reports.words import THERAPISTS, month_name, stale_note
 from ter.sources import month_end
 
 if TYPE_CHECKING:
@@ -90,13 +90,13 @@ def write_report(
             f"The table goes on until {fit.known_until}, after the end of {month}. "
             f"Fit to ter.sources.as_known_at(episodes, month_end({month!r})) instead."
         )
-    if models is not None and Path(models).resolve().is_relative_to(out.resolve()):
-        raise OptionError(
-            f"The model holds figures of therapists behind the gate, so it may not be kept in {out}, "
-            f"among the reports. Choose another directory for models than {models}."
-        )
+    if models is not None:
+        refuse_inside(Path(models), out)
     publication = publish(fit, ratings)
-    edition = Edition(f"TER report, {month_name(month)}", month, fit.known_until, THERAPISTS)
+    stale = stale_note(fit.known_until, month)
+    edition = Edition(
+        f"TER report, {month_name(month)}", month, fit.known_until, THERAPISTS, (stale,) if stale else ()
+    )
     with published(out / month, overwrite=overwrite) as directory:
         hrefs = _write_therapists(publication, edition, directory, progress)
         write_files(

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ter._version import __version__
 from ter.options import GATE, Status
+from ter.ratings.options import SMALLEST_GROUP
 from ter.ratings.publication import Publication
 from ter.reports import views, words
 from ter.reports.scales import anchor
@@ -32,12 +33,15 @@ class Edition:
     known_until : str
         ISO date of the last date in the table; empty if it has none.
     words : Vocabulary
+    notes : tuple of str
+        Sentences that the network's page says under its heading.
     """
 
     title: str
     month: str
     known_until: str
     words: words.Vocabulary
+    notes: tuple[str, ...] = ()
 
 
 def therapist_pages(publication: Publication, edition: Edition) -> Iterator[tuple[str, str]]:
@@ -113,6 +117,7 @@ def _facts(publication: Publication, edition: Edition) -> dict[str, Any]:
             else "Data without dates."
         ),
         "needed": publication.options.completed,
+        "smallest": SMALLEST_GROUP,
         "interval": f"{words.number(100 * interval, 0)}%",
         "odds": f"{words.number(100 * interval)} times in 100",
         "odds_against": f"{words.number(100 * (1 - interval))} times in 100",
@@ -125,10 +130,11 @@ def _index_facts(publication: Publication, edition: Edition) -> dict[str, Any]:
     return {
         **_facts(publication, edition),
         "average": average,
+        "notes": edition.notes,
         "minimum": publication.options.minimum,
         "support": publication.options.support,
         "scale": scale,
-        "at_average": scale.at(average),
+        "at_average": None if average is None else scale.at(average),
         "typical": views.typical_reliability(publication),
         "counts": _counts(publication, edition),
         "gate": GATE,

@@ -25,6 +25,8 @@ def write_profile(
     *,
     unit_label: str,
     title: str,
+    where: str = "",
+    adjusted_for: tuple[str, ...] = (),
     overwrite: bool = False,
 ) -> Path:
     """Write the profile of units that were rated from counts: a page, tables and a manifest.
@@ -42,6 +44,10 @@ def write_profile(
         What one unit is called: ``"provider"``.
     title : str
         The heading of the page.
+    where : str
+        The rows that count, in words: ``"reporting_period = 2023-24"``; empty for all of them.
+    adjusted_for : tuple of str
+        The columns of the case mix.
     overwrite : bool
         Whether a profile that is in `out` already is replaced. A directory of anything else never is.
 
@@ -66,7 +72,11 @@ def write_profile(
         raise OptionError(
             f"{out} holds something else than a profile, and is not overwritten. Choose a new directory."
         )
-    edition = Edition(title, "", fit.known_until, Vocabulary.of(unit_label))
+    notes = (
+        f"Rows where {where}." if where else "All rows of the table.",
+        f"Adjusted for {', '.join(adjusted_for)}." if adjusted_for else "Not adjusted for any case mix.",
+    )
+    edition = Edition(title, "", fit.known_until, Vocabulary.of(unit_label), notes)
     with published(out, overwrite=overwrite) as directory:
         write_files(
             publication,
@@ -75,7 +85,11 @@ def write_profile(
             about={
                 "title": title,
                 "known_until": fit.known_until,
-                "settings": dataclasses.asdict(fit.settings),
+                "settings": {
+                    **dataclasses.asdict(fit.settings),
+                    "where": where,
+                    "case_mix": list(adjusted_for),
+                },
             },
         )
     return out

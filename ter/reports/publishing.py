@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ter.errors import AlreadyPublishedError, DataError
+from ter.errors import AlreadyPublishedError, DataError, OptionError
 from ter.reports.exchange import exchange
 
 MANIFEST: Final = "manifest.json"
@@ -73,7 +73,27 @@ def refuse_published(target: Path) -> None:
     """
     if _occupied(target):
         raise AlreadyPublishedError(
-            f"{target} is published already. Nothing was changed. Ask for overwriting to replace it."
+            f"{target} is published already. Nothing was changed. "
+            "To replace it, ask for overwriting (--overwrite, or overwrite=True)."
+        )
+
+
+def refuse_inside(models: Path, out: Path) -> None:
+    """Raise if fitted models would lie among the reports: early, before work is done in vain.
+
+    Parameters
+    ----------
+    models, out : Path
+        The folders of all models and of all reports.
+
+    Raises
+    ------
+    OptionError
+    """
+    if models.resolve().is_relative_to(out.resolve()):
+        raise OptionError(
+            f"The model holds figures of therapists behind the gate, so it may not be kept in {out}, "
+            f"among the reports. Choose another directory for models than {models}."
         )
 
 

@@ -19,7 +19,7 @@ _SHIFTS_SHOWN: Final = 6
 _BLOCKS_SHOWN: Final = 6
 
 #: Reliability at which a rating is called fairly sure, and quite sure.
-_SOME, _GOOD = 0.4, 0.7
+_SOME, _GOOD = 0.5, 0.7
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Rating:
     ter: float
     low: float
     high: float
-    average: float
+    average: float | None
     minimum: float | None
     p_below: float
     n_at_caseness: int
@@ -78,13 +78,17 @@ class Rating:
     blocks: tuple[Block, ...]
 
     @property
-    def has_patients(self) -> bool:
-        """Whether any patient counts for recovery."""
-        return math.isfinite(self.observed)
+    def counted(self) -> Literal["none", "few", "enough"]:
+        """How many patients count for recovery: of a few, what was seen is not shown."""
+        if not math.isfinite(self.expected):
+            return "none"
+        return "enough" if math.isfinite(self.observed) else "few"
 
     @property
-    def position(self) -> Literal["below", "within", "above"]:
-        """Where the interval lies with respect to the network's average."""
+    def position(self) -> Literal["below", "within", "above", "unknown"]:
+        """Where the interval lies with respect to the network's average, if there is one."""
+        if self.average is None:
+            return "unknown"
         if self.low > self.average:
             return "above"
         return "below" if self.high < self.average else "within"
@@ -133,16 +137,17 @@ class Row:
     at_ter: float
 
 
-def network_average(publication: Publication) -> float:
-    """Give the recovery (percent) expected of the network's patients with an average therapist."""
-    return 100 * publication.network.expected
+def network_average(publication: Publication) -> float | None:
+    """Give the recovery (percent) expected of the network's patients with an average therapist, if any."""
+    expected = publication.network.expected
+    return 100 * expected if math.isfinite(expected) else None
 
 
 def common_scale(publication: Publication) -> Scale:
     """Make the one scale on which every TER of the report is drawn, so that pages can be compared."""
     bounds = publication.ratings[_interval(publication, "ter")].to_numpy(float)
     minimum = publication.options.minimum
-    marks = [network_average(publication), *([] if minimum is None else [minimum])]
+    marks = [mark for mark in (network_average(publication), minimum) if mark is not None]
     return Scale.around([*bounds.ravel().tolist(), *marks])
 
 
@@ -275,7 +280,7 @@ def _shifts(shifts: list[Any], case_mix: list[Any], n: int) -> tuple[Shift, ...]
     return tuple(
         Shift(
             words.label(record.variable),
-            _detail([level for level in case_mix if level.variable == record.variable], n),
+            _detail([level for level in case_mix if level.variable == record.variable], n, record.shift),
             record.shift,
             record.shift / largest,
         )
@@ -283,10 +288,11 @@ def _shifts(shifts: list[Any], case_mix: list[Any], n: int) -> tuple[Shift, ...]
     )
 
 
-def _detail(levels: list[Any], n: int) -> str:
-    """Compare the patients in one variable: by its mean, or by the share that differs most.
+def _detail(levels: list[Any], n: int, shift: float) -> str:
+    """Compare the patients in one variable: by its mean, or by the share that explains most of the shift.
 
     A share is shown where it stands for five patients or more and leaves out as many: nobody is known by it.
+    Where no such share explains half of the shift, none is given as its reason.
     """
     if not levels:
         return words.NOTHING  # an interaction has no mean of its own
@@ -297,7 +303,9 @@ def _detail(levels: list[Any], n: int) -> str:
     shares = [level for count, level in counts if SMALLEST_GROUP <= count <= n - SMALLEST_GROUP]
     if not shares:
         return "too few patients to show"
-    most = max(shares, key=lambda level: (abs(level.therapist - level.network), level.level))
+    most = max(shares, key=lambda level: (level.shift * math.copysign(1.0, shift), level.level))
+    if most.shift * math.copysign(1.0, shift) < 0.5 * abs(shift):
+        return "a different mix"
     return (
         f"{words.level_label(most.level)}: {words.percent(most.therapist)}, "
         f"network {words.percent(most.network)}"

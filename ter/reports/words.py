@@ -90,7 +90,8 @@ class Vocabulary:
             For example ``"provider"``.
         """
         plural = f"{unit[:-1]}ies" if unit.endswith("y") and unit[-2:-1] not in "aeiou" else f"{unit}s"
-        return cls(unit, plural, "patients", f"rows of counts of {plural}", f"Ratings of {plural}", True)
+        rows, ratings = f"rows of counts of {plural}", f"Ratings of {plural}"
+        return cls(unit, plural, "counted patients", rows, ratings, True)
 
 
 THERAPISTS: Final = Vocabulary(
@@ -161,3 +162,20 @@ def month_short(month: str) -> str:
 def day_name(iso: str) -> str:
     """Write ``"2026-10-31"`` as "31 October 2026"."""
     return f"{int(iso[8:])} {month_name(iso[:7])}"
+
+
+def stale_note(known_until: str, month: str) -> str:
+    """Say that the data end before the month of the report begins; empty where they do not.
+
+    Parameters
+    ----------
+    known_until : str
+        ISO date of the last date in the table; empty if it has none.
+    month : str
+        ``"2026-10"``.
+    """
+    if not known_until or known_until >= f"{month}-01":
+        return ""
+    return (
+        f"The data end on {day_name(known_until)}, before {month_name(month)} began: this month adds nothing."
+    )

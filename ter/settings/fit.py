@@ -39,7 +39,7 @@ class FitRequest:
     missing_outcome: MissingOutcome = "not_recovered"
     outcome: str = "recovered"
     engine: Engine = "fast"
-    nodes: int = 11
+    nodes: int | None = None
     seed: int = 1
     overwrite: bool = False
 

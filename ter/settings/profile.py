@@ -69,8 +69,18 @@ class ProfileSettings:
 
     @property
     def heading(self) -> str:
-        """The heading of the page: the title, or one made of the label."""
-        return self.title or f"Recovery by {self.label}"
+        """The heading of the page: the title, or one made of the label and the conditions."""
+        return self.title or ": ".join(filter(None, (f"Recovery by {self.label}", self.conditions)))
+
+    @property
+    def conditions(self) -> str:
+        """The rows that count, in words: ``"reporting_period = 2023-24"``; empty for all of them."""
+        return ", ".join(f"{column} = {value}" for column, value in self.where)
+
+    @property
+    def adjusted_for(self) -> tuple[str, ...]:
+        """The columns of the case mix."""
+        return () if self.case_mix is None else tuple(self.case_mix.reads)
 
 
 def parse_where(conditions: list[str]) -> tuple[tuple[str, str], ...]:

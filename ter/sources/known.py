@@ -41,7 +41,7 @@ def month_end(month: str) -> dt.date:
     return dt.date(year, number, calendar.monthrange(year, number)[1])
 
 
-def as_known_at(episodes: pd.DataFrame, month_end: dt.date) -> pd.DataFrame:
+def as_known_at(episodes: pd.DataFrame, month_end: dt.date | str) -> pd.DataFrame:
     """Episodes as they were known at the end of a day.
 
     An episode that starts later does not exist. One that has not ended by then is in treatment: whatever is
@@ -57,8 +57,8 @@ def as_known_at(episodes: pd.DataFrame, month_end: dt.date) -> pd.DataFrame:
     ----------
     episodes : DataFrame, shape (N, C)
         Validated; with outcomes or without.
-    month_end : date
-        The last day that counts.
+    month_end : date or str
+        The last day that counts, or a month such as "2026-10" for its last day.
 
     Returns
     -------
@@ -67,17 +67,20 @@ def as_known_at(episodes: pd.DataFrame, month_end: dt.date) -> pd.DataFrame:
 
     Raises
     ------
+    OptionError
+        The month is not of the form yyyy-mm.
     DataError
         No episode had started, or the table was not validated.
     """
+    day = _last_day(month_end)
     start = _dates(episodes, "start_date")
-    known = episodes[_by(start, month_end)].reset_index(drop=True)
+    known = episodes[_by(start, day)].reset_index(drop=True)
     if known.empty:
         raise DataError(
-            f"nothing is known at {month_end}: the first episode starts on {start.min():%Y-%m-%d}. "
+            f"nothing is known at {day}: the first episode starts on {start.min():%Y-%m-%d}. "
             "To mend it: choose a later month"
         )
-    open_still = ~_by(_dates(known, "end_date"), month_end)
+    open_still = ~_by(_dates(known, "end_date"), day)
     late = [
         column.name
         for column in COLUMNS.values()
@@ -93,15 +96,15 @@ def as_known_at(episodes: pd.DataFrame, month_end: dt.date) -> pd.DataFrame:
     return cleared.assign(**{name: known[name].mask(open_still, now[name]) for name in outcomes})
 
 
-def sessions_known_at(sessions: pd.DataFrame, month_end: dt.date) -> pd.DataFrame:
+def sessions_known_at(sessions: pd.DataFrame, month_end: dt.date | str) -> pd.DataFrame:
     """Sessions up to the end of a day.
 
     Parameters
     ----------
     sessions : DataFrame, shape (N, C)
         Validated.
-    month_end : date
-        The last day that counts.
+    month_end : date or str
+        The last day that counts, or a month such as "2026-10" for its last day.
 
     Returns
     -------
@@ -113,7 +116,12 @@ def sessions_known_at(sessions: pd.DataFrame, month_end: dt.date) -> pd.DataFram
     DataError
         The table was not validated.
     """
-    return sessions[_by(_dates(sessions, "date"), month_end)].reset_index(drop=True)
+    return sessions[_by(_dates(sessions, "date"), _last_day(month_end))].reset_index(drop=True)
+
+
+def _last_day(day: dt.date | str) -> dt.date:
+    """The day itself, or the last day of a named month (pandas would take that for its first day)."""
+    return month_end(day) if isinstance(day, str) else day
 
 
 def _by(dates: pd.Series[Any], day: dt.date) -> pd.Series[bool]:

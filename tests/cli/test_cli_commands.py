@@ -170,10 +170,10 @@ def test_score_gives_what_the_model_expects(model, tmp_path):
         "score", str(model), str(tmp_path / "patients.csv"), "--out", str(tmp_path / "scored.csv")
     )
     assert result.exit_code == 0, result.stderr
-    scored = pd.read_csv(tmp_path / "scored.csv", float_precision="round_trip")
+    scored = pd.read_csv(tmp_path / "scored.csv")
     direct = ter.load_fit(model).expected(table)
-    # CSV holds the shortest decimal that gives a float back exactly.
-    pd.testing.assert_frame_equal(scored[["expected", "q05", "q95"]], direct, check_exact=True)
+    # CSV holds the shortest decimal that gives a float back; not every pandas reads its last bit.
+    pd.testing.assert_frame_equal(scored[["expected", "q05", "q95"]], direct, rtol=1e-15)
     assert scored["episode_id"].tolist() == ["'=1+1", "b"]
 
     ter_command(

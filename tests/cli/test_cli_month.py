@@ -216,3 +216,25 @@ def test_no_patient_is_in_any_output(files, episodes):
         assert b"course-" not in content
     ratings = pd.read_parquet(files.out / MONTH / "ratings.parquet")
     assert len(ratings) == named["therapist_id"].nunique()
+
+
+def test_a_month_after_the_data_is_said_and_is_no_error(files, episodes):
+    files.write(episodes)
+    usual = files.report()
+    assert "adds nothing" not in usual.stderr
+    late = files.report(month="2031-03")
+    assert late.exit_code == 0, late.stderr
+    (note,) = [line for line in late.stderr.splitlines() if "adds nothing" in line]
+    assert re.fullmatch(
+        r"The data end on \d+ \w+ 20\d\d, before March 2031 began: this month adds nothing\.", note
+    )
+    assert note in (files.out / "2031-03" / "index.html").read_text(encoding="utf-8")
+
+
+def test_models_among_the_reports_are_refused_before_any_work(files, episodes):
+    files.write(episodes)
+    result = files.report("--models", str(files.out / "models"))
+    assert result.exit_code == 2
+    assert "among the reports" in result.stderr
+    assert "Reading" not in result.stderr
+    assert not files.out.exists()

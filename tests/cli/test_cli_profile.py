@@ -49,9 +49,17 @@ def test_a_year_is_rated_from_its_counts(counts, tmp_path):
     assert "provider" in page
     assert json.loads((tmp_path / "profile" / "manifest.json").read_text())["model"]["left_out"]
 
+    assert result.stdout.startswith("24 listed: 23 rated")
+    assert "therapist" not in result.stdout
+
     again = profile(counts, tmp_path, "--where", "year=2025-26")
     assert again.exit_code == 5
+    assert "--overwrite" in again.stderr
     assert profile(counts, tmp_path, "--where", "year=2025-26", "--overwrite").exit_code == 0
+    page = (tmp_path / "profile" / "index.html").read_text()
+    assert "<h1>Recovery by unit: year = 2025-26</h1>" in page
+    assert "fewer than 10 counted patients" in page
+    assert "Not adjusted for any case mix." in page
 
 
 def test_units_with_several_rows_are_refused(counts, tmp_path):
@@ -68,6 +76,9 @@ def test_rows_of_different_patients_are_told_apart_by_a_case_mix(counts, tmp_pat
     assert result.exit_code == 0, result.stderr
     assert "Adjusted for year, in 2 groups: 2024-25; 2025-26." in result.stdout
     assert "Left out: 2 of 48 rows" in result.stdout
+    assert "Adjusted for year." in (tmp_path / "profile" / "index.html").read_text()
+    settings = json.loads((tmp_path / "profile" / "manifest.json").read_text())["settings"]
+    assert (settings["where"], settings["case_mix"]) == ("", ["year"])
     ratings = pd.read_parquet(tmp_path / "profile" / "ratings.parquet").set_index("therapist_id")
     sums = counts.dropna().groupby("org")[["people", "better"]].sum()
     np.testing.assert_allclose(ratings["observed"], sums["better"] / sums["people"], rtol=1e-15)

@@ -339,3 +339,42 @@ def test_loading_executes_nothing(fast, tmp_path):
 def test_a_missing_file_is_a_usage_error(tmp_path):
     with pytest.raises(OptionError, match="no model file"):
         ter.load_fit(tmp_path / "nothing.ter")
+
+
+# -- what a fit says of small data, and of what it is given --------------------------------------------
+
+
+def test_small_data_are_said_to_be_small(table, fast):
+    assert any("small for the case mix" in note for note in ter.fit(table.head(40), **OPTIONS).record.notes)
+    assert not any("small for the case mix" in note for note in fast.record.notes)
+
+
+def test_a_list_of_terms_is_no_case_mix(table):
+    with pytest.raises(OptionError, match="CaseMix"):
+        ter.fit(table, outcome="y", case_mix=[ter.linear("x0")])
+
+
+def test_the_default_number_of_nodes_suits_the_engine(table):
+    assert ter.fit(table, **OPTIONS).settings.nodes == 11
+    assert ter.fit(table, engine="ml", **OPTIONS).settings.nodes == 1
+
+
+def test_patients_without_an_outcome_are_in_no_denominator():
+    scenario = ter.Scenario.preset("england_2024_25", n_therapists=12, n_services=2, mean_caseload=40)
+    episodes = ter.add_outcomes(ter.simulate(scenario, seed=1).episodes, missing_outcome="exclude")
+    assert episodes["recovered"].isna().any()
+    units = ter.fit(episodes, case_mix=ter.CaseMix([ter.linear("phq9_first")])).units
+    np.testing.assert_array_equal(units.n_at_caseness, units.n)
+
+
+def test_what_each_level_does_to_the_expected_rate(table):
+    # The levels of a factor add up to the whole term: shares add up to one, and the reference moves nothing.
+    colours = np.array(["blue", "green", "red"])[np.random.default_rng(1).integers(0, 3, len(table))]
+    case_mix = ter.CaseMix([ter.factor("colour"), ter.linear("x0")])
+    means = ter.fit(table.assign(colour=colours), case_mix=case_mix, outcome="y").case_mix_means
+    levels = [k for k, (name, level) in enumerate(means.labels) if name == "colour" and level]
+    np.testing.assert_allclose(
+        means.level_shift[:, levels].sum(axis=1), means.shift[:, means.variables.index("colour")], atol=1e-12
+    )
+    (mean,) = [k for k, (name, _) in enumerate(means.labels) if name == "x0"]
+    assert np.isnan(means.level_shift[:, mean]).all()

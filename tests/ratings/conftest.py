@@ -88,6 +88,7 @@ def make_fit():
             case_mix_means=CaseMixMeans(
                 labels=(("phq9_first", ""), ("gender", "f"), ("gender", "m")),
                 units=np.where(n[:, None] > 0, means, np.nan), network=means.mean(axis=0),
+                level_shift=np.where(n[:, None] > 0, 0.1 * means, np.nan),
                 variables=("phq9_first", "gender"), shift=shifts,
             ),
             posterior=posterior,

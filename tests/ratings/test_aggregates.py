@@ -74,6 +74,22 @@ def test_blocks_are_a_partition_and_each_passes_the_gate(counts, completed):
             assert blocks["n_completed"].iloc[-1] == latest[np.argmax(latest >= completed)]
 
 
+def test_a_block_of_months_has_five_patients():
+    months = _months(
+        [
+            # Ten completed in each month: the last has too few patients alone, and so has the first.
+            (0, 24000, 10, 4, 1, 2.0),
+            (0, 24001, 10, 6, 3, 3.0),
+            (0, 24002, 10, 1, 1, 0.5),
+            (0, 24003, 10, 4, 1, 2.0),
+        ]
+    )
+    table = trend(("a",), months, 10)
+    assert table["n_completed"].tolist() == [20, 20]
+    assert table["n_at_caseness"].tolist() == [10, 5]
+    assert table["observed"].tolist() == [0.4, 0.4]
+
+
 def test_no_dates_no_trend():
     assert trend(("a",), None, 10).empty
 
@@ -96,7 +112,7 @@ def test_calibration_pools_the_deciles_that_have_patients():
 def test_services_count_everyone_and_show_outcomes_of_the_rated():
     units = _units([4, 20, 30, 2, 12], service=("b", "b", "a", "c", "a"))
     rated = _units([20, 30, 12], service=("b", "a", "a"))
-    table = services(units, rated, np.array([0.5, 0.4, np.nan]))
+    table = services(units, rated, rated, np.array([0.5, 0.4, np.nan]))
     assert table["service_id"].tolist() == ["a", "b", "c"]
     assert table["n_therapists"].tolist() == [2, 2, 1]
     assert table["n_rated"].tolist() == [2, 1, 0]
@@ -106,8 +122,15 @@ def test_services_count_everyone_and_show_outcomes_of_the_rated():
     assert table["expected"].tolist()[1] == 0.5
 
 
+def test_services_count_a_rated_therapist_whose_results_are_not_shown():
+    rated, shown = _units([20, 3], service=("a", "a")), _units([20], service=("a",))
+    table = services(rated, rated, shown, np.array([0.5]))
+    assert table.loc[0, ["n_therapists", "n_rated", "n_completed"]].tolist() == [2, 2, 27]
+    assert table.loc[0, ["n_at_caseness_rated", "observed", "expected"]].tolist() == [20, 0.5, 0.5]
+
+
 def test_without_services_there_is_no_row():
-    table = services(_units([20, 30]), _units([20, 30]), np.array([0.5, 0.5]))
+    table = services(_units([20, 30]), _units([20, 30]), _units([20, 30]), np.array([0.5, 0.5]))
     assert table.empty
     assert "observed" in table
 
@@ -118,6 +141,7 @@ def means():
         labels=(("age", ""), ("gender", "f")),
         units=np.array([[30.0, 0.5], [99.0, 1.0], [40.0, 0.2], [np.nan, 0.6]]),
         network=np.array([1.0, 2.0]),
+        level_shift=np.array([[np.nan, 0.1], [np.nan, 0.2], [np.nan, 0.3], [np.nan, 0.4]]),
         variables=("age", "gender"),
         shift=np.arange(8.0).reshape(4, 2),
     )
@@ -132,6 +156,7 @@ def test_case_mix_of_few_patients_is_not_shown_nor_to_be_had_by_subtraction(mean
     # The network is the therapists shown: (10 x 30 + 30 x 40) / 40; (10 x .5 + 30 x .2 + 5 x .6) / 45.
     np.testing.assert_allclose(table["network"], [37.5, 14 / 45] * 3)
     assert table["therapist"].iloc[2] == 40.0
+    np.testing.assert_array_equal(table["shift"], [np.nan, 0.1, np.nan, 0.3, np.nan, 0.4])
     shifts = shift(units, means)
     assert shifts["therapist_id"].unique().tolist() == ["t0", "t2", "t3"]
     assert shifts["shift"].tolist() == [0, 1, 4, 5, 6, 7]

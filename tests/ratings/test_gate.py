@@ -47,6 +47,7 @@ def _other_outcomes(fit, behind):
         case_mix_means=replace(
             fit.case_mix_means,
             units=changed(fit.case_mix_means.units, behind),
+            level_shift=changed(fit.case_mix_means.level_shift, behind),
             shift=changed(fit.case_mix_means.shift, behind),
             network=fit.case_mix_means.network + 1.0,
         ),
@@ -81,6 +82,64 @@ def test_outputs_do_depend_on_the_outcomes_of_the_rated(make_fit):
     ours, theirs = (publish(f, rate(f)) for f in (fit, other))
     for name in ("ratings", "network", "calibration", "trend", "case_mix", "shift", "services"):
         assert _bytes(getattr(ours, name)) != _bytes(getattr(theirs, name)), name
+
+
+FEW = {"n_completed": [12, 11, 40, 30, 25, 9], "n": [1, 4, 36, 5, 0, 8]}
+
+
+def test_what_few_patients_did_is_not_published(make_fit):
+    fit = make_fit(**FEW)
+    ratings = rate(fit)
+    table = publish(fit, ratings).ratings
+    assert (table["status"] != "provisional").tolist() == [True] * 5 + [False]
+    for column in ("observed", "o_e"):
+        # Five are enough to show; of none there is nothing to show.
+        assert table[column].notna().tolist() == [False, False, True, True, False, False]
+    assert table["ter"].notna().tolist() == [True] * 5 + [False]
+    assert table["expected"].notna().tolist() == [True] * 4 + [False] * 2
+    # The analyst's table keeps them.
+    assert ratings.to_frame()["observed"].notna().tolist() == [True] * 4 + [False] * 2
+
+
+def test_what_few_patients_did_is_not_to_be_had_by_subtraction(make_fit):
+    # All that is summed: taking away the therapists that are shown leaves nothing over.
+    fit = make_fit(**FEW)
+    publication = publish(fit, rate(fit))
+    shown = publication.ratings.dropna(subset=["observed"])
+    n, recovered = fit.units.n[2:4].sum(), (shown["observed"] * fit.units.n[2:4]).sum()
+    network, services = publication.network, publication.services
+    assert (network.n_rated, network.n_at_caseness_rated, services["n_rated"].sum()) == (5, n, 5)
+    assert network.observed * n == pytest.approx(recovered, rel=1e-14)
+    assert services["n_at_caseness_rated"].sum() == n
+    assert (services["observed"] * services["n_at_caseness_rated"]).sum() == pytest.approx(recovered)
+    # The deciles are those of the made fit, whose rounded counts are not the totals.
+    assert publication.calibration["n"].sum() == fit.deciles.n[2:4].sum()
+    assert set(publication.trend["therapist_id"]) == {"t002", "t003"}
+    assert (publication.trend["n_at_caseness"] >= 5).all()
+
+
+def test_no_sum_depends_on_what_few_patients_did(make_fit):
+    # Had these patients fared otherwise, and the posteriors stayed, not a byte would differ.
+    fit = make_fit(**FEW)
+    few = (fit.units.n > 0) & (fit.units.n < 5)
+    of_them = few[fit.months.unit]
+    other = replace(
+        fit,
+        units=replace(
+            fit.units, observed=np.where(few, fit.units.n - fit.units.observed, fit.units.observed)
+        ),
+        months=replace(
+            fit.months,
+            observed=np.where(of_them, fit.months.n - fit.months.observed, fit.months.observed),
+        ),
+        deciles=replace(
+            fit.deciles,
+            observed=np.where(few[:, None], fit.deciles.n - fit.deciles.observed, fit.deciles.observed),
+        ),
+    )
+    ours, theirs = rate(fit), rate(other)
+    assert not ours.to_frame()["observed"].equals(theirs.to_frame()["observed"])
+    assert _bytes(publish(fit, ours)) == _bytes(publish(other, theirs))
 
 
 def test_the_network_is_the_sum_of_the_rated(make_fit):

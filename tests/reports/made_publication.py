@@ -191,8 +191,8 @@ def _case_mix(shown: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
         for variable in VARIABLES:
             if variable in ("employment", "problem"):
                 share = rng.uniform(0.2, 0.8)
-                rows.append((name, variable, "unemployed", share, 0.4))
-                rows.append((name, variable, "missing", 1 - share, 0.6))
+                rows.append((name, variable, "unemployed", share, 0.4, 0.4 - share))
+                rows.append((name, variable, "missing", 1 - share, 0.6, 0.0))
             else:
-                rows.append((name, variable, "", rng.normal(14, 1), 14.0))
-    return pd.DataFrame(rows, columns=["therapist_id", "variable", "level", "therapist", "network"])
+                rows.append((name, variable, "", rng.normal(14, 1), 14.0, np.nan))
+    return pd.DataFrame(rows, columns=["therapist_id", "variable", "level", "therapist", "network", "shift"])

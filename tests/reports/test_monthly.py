@@ -123,7 +123,13 @@ def test_what_came_after_the_month_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="as_known_at"):
         write(tmp_path, MadeFit(known_until="2026-11-01"))
     assert not (tmp_path / "reports").exists()
-    write(tmp_path, MadeFit(known_until="2026-09-30"))
+
+
+def test_data_that_end_before_the_month_are_said(tmp_path: Path, month: Path) -> None:
+    stale = write(tmp_path, MadeFit(known_until="2026-09-30"))
+    note = "The data end on 30 September 2026, before October 2026 began: this month adds nothing."
+    assert note in (stale / "index.html").read_text(encoding="utf-8")
+    assert "The data end on" not in (month / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_report_is_about_recovery(tmp_path: Path) -> None:
@@ -156,7 +162,12 @@ def test_progress_counts_the_pages(tmp_path: Path) -> None:
 
 
 def test_a_profile(tmp_path: Path) -> None:
-    options = {"unit_label": "provider", "title": "NHS providers 2023-24"}
+    options = {
+        "unit_label": "provider",
+        "title": "NHS providers 2023-24",
+        "where": "reporting_period = 2023-24",
+        "adjusted_for": ("decile", "region"),
+    }
     out = write_profile(MadeFit(known_until=""), None, tmp_path / "profile", **options)  # type: ignore[arg-type]
     verify(out)
     assert sorted(p.name for p in out.iterdir()) == [
@@ -168,6 +179,11 @@ def test_a_profile(tmp_path: Path) -> None:
     page = (out / "index.html").read_text(encoding="utf-8")
     check(page)
     assert "<h1>NHS providers 2023-24</h1>" in page
+    assert "Rows where reporting_period = 2023-24." in page
+    assert "Adjusted for decile, region." in page
+    settings = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["settings"]
+    assert settings["where"] == "reporting_period = 2023-24"
+    assert settings["case_mix"] == ["decile", "region"]
     with pytest.raises(AlreadyPublishedError):
         write_profile(MadeFit(), None, out, **options)  # type: ignore[arg-type]
     write_profile(MadeFit(), None, out, overwrite=True, **options)  # type: ignore[arg-type]

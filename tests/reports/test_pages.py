@@ -116,7 +116,7 @@ def test_hostile_ids_are_shown_exactly(publication: Publication, index: str, pag
 @pytest.mark.parametrize(
     ("low", "high", "sentence"),
     [
-        (44.0, 61.0, "So your results fit well with the average."),
+        (44.0, 61.0, "The network's average is 51. We cannot tell your results from the average."),
         (51.0, 61.0, "All of this range is above the network's average of 51."),
         (30.0, 50.0, "All of this range is below the network's average of 51."),
     ],
@@ -156,10 +156,97 @@ def test_a_therapist_without_patients_at_caseness_has_a_page() -> None:
         key: frame[frame["therapist_id"] != name]
         for key, frame in (("shift", one.shift), ("trend", one.trend), ("case_mix", one.case_mix))
     }
-    page = dict(therapist_pages(replace(one, ratings=ratings, **without), EDITION))[name]
+    for status in ("rated", "watch"):
+        ratings.loc[ratings["therapist_id"] == name, "status"] = status
+        page = dict(therapist_pages(replace(one, ratings=ratings, **without), EDITION))[name]
+        check(page)
+        text = words_of(page)
+        assert "None of your patients counts for recovery yet: no one was unwell enough at the start." in text
+        assert "is the network's average, and nothing else." in text
+        assert "tell your results from the average" not in text
+        assert "Not sure at all." in text
+        assert "comes from your own results" not in text
+        assert ("minimum of 44, and this TER is below it. That is not about you." in text) == (
+            status == "watch"
+        )
+        assert "nan" not in text
+
+
+def test_a_few_patients_are_too_few_to_show() -> None:
+    one = make_publication(20, hostile=False)
+    ratings = one.ratings.copy()
+    name = ratings.dropna(subset=["ter"])["therapist_id"].iloc[0]
+    own = ratings["therapist_id"] == name
+    ratings.loc[own, "n_at_caseness"] = 1
+    ratings.loc[own, ["observed", "o_e"]] = np.nan
+    without = {
+        key: frame[frame["therapist_id"] != name]
+        for key, frame in (("shift", one.shift), ("trend", one.trend), ("case_mix", one.case_mix))
+    }
+    few = replace(one, ratings=ratings, **without)
+    page = dict(therapist_pages(few, EDITION))[name]
     check(page)
-    assert "no patient was unwell enough at the start" in words_of(page)
+    assert "There are too few patients to show." in words_of(page)
+    assert "With you," not in words_of(page)
     assert "nan" not in words_of(page)
+    assert "too few patients to show it" in words_of(index_page(few, EDITION, hrefs(few)))
+
+
+@pytest.mark.parametrize(
+    ("minimum", "ter", "high", "wanted"),
+    [
+        # Below the average, which the range only just holds: not told as if nothing was known.
+        (50.0, 45.0, 51.5, "Your TER is below that, though the range reaches up to it."),
+        # The minimum is above the average: both sentences are true.
+        (60.0, 52.0, 56.0, "We cannot tell your results from the average."),
+    ],
+)
+def test_an_offer_of_support_is_not_contradicted(
+    minimum: float, ter: float, high: float, wanted: str
+) -> None:
+    one = make_publication(20, hostile=False, minimum=minimum)
+    ratings = one.ratings.copy()
+    rated = ratings["ter"].notna()
+    ratings.loc[rated, "status"] = "support"
+    ratings.loc[rated, ["ter_q05", "ter", "ter_q95"]] = [40.0, ter, high]
+    page = words_of(
+        dict(therapist_pages(replace(one, ratings=ratings), EDITION))[
+            ratings.loc[rated, "therapist_id"].iloc[0]
+        ]
+    )
+    sentences = (
+        "Your TER is below that, though the range reaches up to it.",
+        "We cannot tell your results from the average.",
+    )
+    assert [sentence for sentence in sentences if sentence in page] == [wanted]
+    assert f"minimum of {minimum:.0f}. Your TER is very likely below it" in page
+
+
+def test_too_few_patients_in_all_make_pages_too() -> None:
+    """All who are rated have too few: there is no average to draw or to name."""
+    one = make_publication(12, hostile=False)
+    ratings = one.ratings.assign(observed=np.nan, o_e=np.nan)
+    network = replace(one.network, n_at_caseness_rated=0, observed=np.nan, expected=np.nan)
+    empty = {name: getattr(one, name).iloc[:0] for name in ("trend", "case_mix", "shift", "calibration")}
+    none = replace(one, ratings=ratings, network=network, **empty)
+    for page in (index_page(none, EDITION, hrefs(none)), *dict(therapist_pages(none, EDITION)).values()):
+        check(page)
+        assert "nan" not in page.replace("language", "").lower()
+    assert "too few patients to show how many recovered" in words_of(index_page(none, EDITION, hrefs(none)))
+
+
+def test_services_say_whom_they_count(index: str) -> None:
+    text = words_of(index)
+    assert "Each therapist counts, with all patients, in the service of most of their episodes." in text
+    assert "Completed (all therapists)" in text
+    assert "Counted (rated therapists)" in text
+
+
+def test_notes_stand_under_the_heading(publication: Publication) -> None:
+    edition = replace(EDITION, notes=("The data end <early>.",))
+    page = index_page(publication, edition, hrefs(publication))
+    check(page)
+    assert "The data end <early>." in words_of(page).split("The answer")[0]
 
 
 def test_a_small_share_of_patients_is_not_shown() -> None:
@@ -178,10 +265,16 @@ def test_a_small_share_of_patients_is_not_shown() -> None:
     assert "too few patients to show" in page
     assert "unemployed: 25%" not in page
     case_mix.loc[own, "therapist"] = [0.5, 0.5]
-    page = words_of(
-        dict(therapist_pages(replace(one, ratings=ratings, case_mix=case_mix, shift=shift), EDITION))[name]
-    )
-    assert "not recorded: 50%, network 60%" in page or "unemployed: 50%, network 40%" in page
+    # The level that explains the shift is named; where none explains half of it, none is given as the reason.
+    for of_levels, said in (
+        ([0.0, 0.05], "not recorded: 50%, network 60%"),
+        ([0.04, 0.01], "unemployed: 50%, network 40%"),
+        ([0.01, 0.01], "a different mix"),
+        ([-0.05, 0.02], "a different mix"),
+    ):
+        case_mix.loc[own, "shift"] = of_levels
+        changed = replace(one, ratings=ratings, case_mix=case_mix, shift=shift)
+        assert said in words_of(dict(therapist_pages(changed, EDITION))[name])
 
 
 def test_the_largest_shifts_come_first(publication: Publication, pages: dict[str, str]) -> None:
@@ -228,6 +321,8 @@ def test_other_units_have_their_own_words(publication: Publication) -> None:
     text = words_of(page)
     assert "therapist" not in text.lower()
     assert "All providers" in text
+    assert "have fewer than 10 counted patients" in text
+    assert "Rows with a blank count are not counted." in text
     assert 'href="therapists' not in page
 
 

@@ -34,7 +34,7 @@ def test_a_directory_is_published_with_nothing_beside_it(target: Path) -> None:
 
 def test_what_is_there_is_not_overwritten(target: Path) -> None:
     publish(target, "first")
-    with pytest.raises(AlreadyPublishedError, match="published already"):
+    with pytest.raises(AlreadyPublishedError, match=r"published already.*--overwrite, or overwrite=True"):
         publish(target, "second")
     assert content(target) == "first"
 

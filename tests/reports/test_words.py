@@ -52,6 +52,19 @@ def test_dates() -> None:
     assert words.day_name("2026-10-09") == "9 October 2026"
 
 
+@pytest.mark.parametrize(
+    ("known_until", "note"),
+    [
+        ("", ""),
+        ("2027-03-01", ""),
+        ("2027-02-28", "The data end on 28 February 2027, before March 2027 began: this month adds nothing."),
+        ("2026-10-30", "The data end on 30 October 2026, before March 2027 began: this month adds nothing."),
+    ],
+)
+def test_a_stale_extract_is_said(known_until: str, note: str) -> None:
+    assert words.stale_note(known_until, "2027-03") == note
+
+
 def test_labels_are_plain() -> None:
     assert words.label("employment") == "Work"
     assert words.label("age:own_column") == "Age together with own column"

@@ -199,3 +199,10 @@ def test_the_last_day_of_the_data_shows_all_that_has_ended(episodes):
     known = as_known_at(table, dt.date(2026, 12, 31))
     ended = table["end_date"].notna()
     pd.testing.assert_frame_equal(known[ended], table[ended])
+
+
+def test_a_month_stands_for_its_last_day(episodes: pd.DataFrame) -> None:
+    by_month = as_known_at(episodes, "2026-01")
+    pd.testing.assert_frame_equal(by_month, as_known_at(episodes, JANUARY))
+    with pytest.raises(OptionError, match="yyyy-mm"):
+        as_known_at(episodes, "June")
