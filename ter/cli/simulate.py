@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from ter.cli.progress import shown
+
 NAME = "simulate"
 EXAMPLES = (
     "ter simulate --preset england_2024_25 --therapists 100 --out data/",
     "ter simulate --scenario scenario.json --seed 7 --sessions --out data/",
+    "ter simulate --preset england_2024_25 --therapists 1000000 --stream --out data/",
 )
 
 
@@ -27,13 +30,17 @@ def run(
     services: Annotated[int | None, typer.Option(help="Number of services.")] = None,
     caseload: Annotated[float | None, typer.Option(help="Mean number of episodes a therapist.")] = None,
     sessions: Annotated[bool, typer.Option("--sessions", help="Write the table of sessions too.")] = False,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Write episodes alone, some therapists at a time: for large networks."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", "--force", help="Replace an earlier simulation in the folder.")
     ] = False,
 ) -> None:
     """Simulate a network of therapists whose truth is known."""
     from ter.errors import OptionError
-    from ter.simulation import Scenario, read_scenario, write_simulation
+    from ter.simulation import Scenario, read_scenario, stream_episodes, write_simulation
     from ter.simulation import simulate as simulated
 
     if (preset is None) == (scenario is None):
@@ -43,6 +50,16 @@ def run(
     chosen = chosen.replace(**{name: value for name, value in asked.items() if value is not None})
     if seed is None:
         seed = 1 if file_seed is None else file_seed
+    if stream:
+        if sessions:
+            raise OptionError("--stream writes episodes alone; leave out --sessions.")
+        with shown() as progress:
+            progress.step("Simulating the therapists")
+            written = stream_episodes(
+                chosen, seed, out / "episodes.parquet", overwrite=overwrite, progress=progress.count
+            )
+        typer.echo(f"{chosen.network.n_therapists:,} therapists, {written:,} episodes: {out}")
+        return
     simulation = simulated(chosen, seed, sessions=sessions)
     write_simulation(simulation, out, overwrite=overwrite)
     typer.echo(

@@ -41,7 +41,7 @@ def run_demo(out: str | Path, progress: Progress = SILENT) -> tuple[Path, Rating
         data = out / "data"
         progress.step(f"Simulating a network of 60 therapists into {data}")
         scenario = Scenario.preset("england_2024_25", n_therapists=60, n_services=4, mean_caseload=40)
-        write_simulation(simulate(scenario, seed=1, sessions=True), data, overwrite=True)
+        write_simulation(simulate(scenario, seed=2, sessions=True), data, overwrite=True)
     settings = MonthSettings(
         episodes=data / "episodes.parquet",
         sessions=data / "sessions.parquet",

@@ -1,4 +1,9 @@
-"""Draws from discrete distributions in constant time: Walker's alias method, with Vose's construction."""
+"""Draws from discrete distributions in constant time: Walker's alias method, with Vose's construction.
+
+Of 32 random bits times the number of columns, the high half is the column and the low half is compared with
+the column's threshold. Threshold and the other value share a word of 32 bits, so that a draw reads memory
+once: as many bits as the values take are the other value, the rest is the threshold.
+"""
 
 from __future__ import annotations
 
@@ -9,81 +14,113 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ter.kernels._jit import BARE, JIT
-from ter.kernels.rng import below, low_word
+from ter.kernels.memory import fetch
 
 _SCALE = 4294967296.0  # 2**32
+_32 = np.uint64(32)
+_LOW_32 = np.uint64(0xFFFFFFFF)
 
 
 class Alias(NamedTuple):
-    """A family of discrete distributions, one a row, over 0 to W - 1.
+    """A family of discrete distributions, one a row, over 0 to `width` - 1.
 
     Attributes
     ----------
-    threshold : ndarray of uint64, shape (R, W)
-        Out of 2**32: how often a column, once hit, keeps the draw.
-    other : ndarray of int64, shape (R, W)
-        The value that gets the draw otherwise.
+    words : ndarray of uint32, shape (R · width,)
+    width : uint64
+    high : uint64
+        The bits of a word that are its threshold; the others are the other value.
     """
 
-    threshold: NDArray[np.uint64]
-    other: NDArray[np.int64]
+    words: NDArray[np.uint32]
+    width: np.uint64
+    high: np.uint64
+
+
+def threshold_bits(width: int) -> np.uint64:
+    """Give the bits of a word that are left for the threshold when values go up to `width` - 1."""
+    return np.uint64(0xFFFFFFFF ^ ((1 << (width - 1).bit_length()) - 1))
 
 
 @njit(**JIT)
-def build(p: NDArray[np.float64], threshold: NDArray[np.uint64], other: NDArray[np.int64]) -> None:
-    """Fill the alias tables of the distributions `p`, in place.
+def build(p: NDArray[np.float64], high: np.uint64, words: NDArray[np.uint32]) -> None:
+    """Fill the words of the distributions `p`, in place.
 
     Parameters
     ----------
     p : ndarray of float64, shape (R, W)
         Probabilities; each row sums to 1 and none is negative. A value of probability 0 is never drawn.
-    threshold, other : ndarray, shape (R, W)
-        To be filled.
+    high : uint64
+        From `threshold_bits`.
+    words : ndarray of uint32, shape (R, W)
+        To be filled. A probability is met within 2**-32 times the share of a column that a value bit stands
+        for.
     """
     rows, width = p.shape
     scaled = np.empty(width)
+    threshold = np.empty(width)
+    other = np.empty(width, np.int64)
     small = np.empty(width, np.int64)
     large = np.empty(width, np.int64)
+    unit = _SCALE - float(high)  # one step of the threshold, times 2**32
     for r in range(rows):
         n_small = 0
         n_large = 0
+        heaviest = 0
         for k in range(width):
             scaled[k] = p[r, k] * width
+            if p[r, k] > p[r, heaviest]:
+                heaviest = k
             if scaled[k] < 1.0:
                 small[n_small] = k
                 n_small += 1
             else:
                 large[n_large] = k
                 n_large += 1
-        heaviest = 0
-        for k in range(width):
-            if p[r, k] > p[r, heaviest]:
-                heaviest = k
         while n_small > 0 and n_large > 0:
             n_small -= 1
             poor = small[n_small]
             rich = large[n_large - 1]
-            threshold[r, poor] = np.uint64(scaled[poor] * _SCALE)
-            other[r, poor] = rich
-            scaled[rich] -= 1.0 - scaled[poor]
+            # Rounded to a step; what rounding gives or takes is the rich one's.
+            share = np.floor(scaled[poor] * _SCALE / unit + 0.5) * unit / _SCALE
+            if share >= 1.0:
+                share = 1.0 - unit / _SCALE
+            threshold[poor] = share
+            other[poor] = rich
+            scaled[rich] -= 1.0 - share
             if scaled[rich] < 1.0:
                 n_large -= 1
                 small[n_small] = rich
                 n_small += 1
         # What is left over is full but for rounding; an impossible value must not become possible by it.
         for k in range(n_large):
-            threshold[r, large[k]] = np.uint64(_SCALE)
-            other[r, large[k]] = large[k]
+            threshold[large[k]] = 0.0
+            other[large[k]] = large[k]
         for k in range(n_small):
-            possible = p[r, small[k]] > 0.0
-            threshold[r, small[k]] = np.uint64(_SCALE) if possible else np.uint64(0)
-            other[r, small[k]] = small[k] if possible else heaviest
+            threshold[small[k]] = 0.0
+            other[small[k]] = small[k] if p[r, small[k]] > 0.0 else heaviest
+        for k in range(width):
+            words[r, k] = np.uint32(np.int64(max(threshold[k], 0.0) * _SCALE) + other[k])
 
 
 @njit(**BARE)
-def draw(table: Alias, row: int, word: np.uint64) -> int:
-    """Draw a value from the distribution in a row, with one word of 64 random bits."""
-    column = below(word, table.threshold.shape[1])
-    if low_word(word) < table.threshold[row, column]:
-        return column
-    return table.other[row, column]
+def times(a: np.uint64, b: np.uint64) -> np.uint64:
+    """Multiply two numbers below 2**32; said so, the compiler takes the cheap instruction."""
+    return (a & _LOW_32) * (b & _LOW_32)
+
+
+@njit(**BARE)
+def pick(
+    words: NDArray[np.uint32], first: np.uint64, width: np.uint64, high: np.uint64, bits: np.uint64
+) -> np.int64:
+    """Draw a value by 32 random bits from the distribution whose words begin at `first`."""
+    product = times(bits, width)
+    column = product >> _32
+    word = np.uint64(fetch(words, first + column))
+    return np.int64(column if (product & _LOW_32) < (word & high) else word & (_LOW_32 ^ high))
+
+
+@njit(**BARE)
+def draw(table: Alias, row: np.int64, bits: np.uint64) -> np.int64:
+    """Draw a value by 32 random bits from the distribution in a row."""
+    return pick(table.words, times(np.uint64(row), table.width), table.width, table.high, bits)

@@ -1,4 +1,4 @@
-"""Courses of treatment, and the scores along them, from the tables of a scenario.
+"""Courses of treatment, and the scores along them and at their end, one patient at a time.
 
 Pure functions, as in `patients`.
 """
@@ -11,31 +11,22 @@ import numpy as np
 from numba import njit
 
 from ter.kernels._jit import BARE
-from ter.kernels.alias import draw
+from ter.kernels.alias import pick, times
 from ter.kernels.patients import (
-    DRAW_CANCELLED,
-    DRAW_COMPLETION,
-    DRAW_DNA,
-    DRAW_FORTNIGHTLY,
-    DRAW_LAST_ANXIETY,
-    DRAW_LAST_GAD7,
-    DRAW_LAST_PHQ9,
-    DRAW_MISSING_LAST,
-    DRAW_RESPONSE,
-    DRAW_SESSIONS,
-    DRAW_SIDE_GAD7,
-    DRAW_SIDES,
-    DRAW_START,
     GAD7,
+    MOST_MISSED,
+    N_MISSED,
     PHQ9,
-    Caseloads,
+    WORD_ANXIETY_GAD7,
+    WORD_ONCE_SPECIFIC,
+    WORD_RESPONSE_SIDES,
+    WORD_SIDE_PHQ9,
     Key,
-    Patient,
     Tables,
     Truth,
-    at_caseness,
     chance,
-    logistic,
+    high,
+    low,
     word,
 )
 from ter.kernels.rng import below, bits, uniform
@@ -63,28 +54,37 @@ class Course(NamedTuple):
     end: int
 
 
-@njit(**BARE)
-def draw_course(key: Key, i: int, j: int, p: Patient, c: Caseloads, t: Tables, truth: Truth) -> Course:
-    """Draw the course of treatment. Appointments are on working days, every week or every second week."""
-    eta = truth.completion + c.completion[j] + truth.completion_by_age * (p.age - 40) / 10.0
-    eta += truth.completion_by_imd * (p.decile - 5) + truth.completion_by_phq9 * (p.phq9 - 14)
-    dna = draw(t.dna, 0, word(key, i, DRAW_DNA))
-    cancelled = draw(t.cancelled, 0, word(key, i, DRAW_CANCELLED))
-    sessions = 1
-    if chance(key, i, DRAW_COMPLETION) < logistic(eta):
-        sessions = draw(t.sessions, 0, word(key, i, DRAW_SESSIONS))
-    start = c.first_day[j] + below(word(key, i, DRAW_START), truth.last_start - c.first_day[j] + 1)
-    weekday = (start + 3) % 7  # day 0 was a Thursday; Monday is 0
-    if weekday > 4 and start - weekday + 4 >= c.first_day[j]:
-        start += 4 - weekday  # back to Friday, unless the therapist was not there yet
-    interval = 14 if chance(key, i, DRAW_FORTNIGHTLY) < truth.fortnightly else 7
-    return Course(
-        start, interval, sessions, dna, cancelled, start + interval * (sessions + dna + cancelled - 1)
-    )
+class Start(NamedTuple):
+    """What is known at the start and matters for the scores at the end."""
+
+    phq9: int
+    gad7: int
+    measure: int
+    anxiety: int
+    case: bool
 
 
 @njit(**BARE)
-def last_scores(key: Key, i: int, p: Patient, recovered: bool, t: Tables) -> Scores:
+def course_of(code: int, start: int) -> Course:
+    """Read the course off its number, and the day of its first appointment."""
+    interval = 14 if code % 2 else 7
+    cancelled = code // 2 % (MOST_MISSED + 1)
+    dna = code // (2 * (MOST_MISSED + 1)) % (MOST_MISSED + 1)
+    sessions = code // N_MISSED + 1
+    end = start + interval * (sessions + dna + cancelled - 1)
+    return Course(start, interval, sessions, dna, cancelled, end)
+
+
+@njit(**BARE)
+def last_score(side: int, response: int, measure: int, first: int, draw: np.uint64, t: Tables) -> int:
+    """Draw the score at the end of one measure, by 32 random bits."""
+    width = np.uint64(t.highest[measure] + 1)
+    row = np.uint64(side * t.above.shape[0] + response) * width + np.uint64(first)
+    return pick(t.last, t.last_first[measure] + times(row, width), width, t.last_high, draw)
+
+
+@njit(**BARE)
+def last_scores(key: Key, i: int, p: Start, recovered: bool, t: Tables) -> Scores:
     """Draw the scores at the end of the course, given the outcome.
 
     Recovered: the measures that decide are below their thresholds. Not recovered, but at caseness: at least
@@ -96,17 +96,18 @@ def last_scores(key: Key, i: int, p: Patient, recovered: bool, t: Tables) -> Sco
     phq9, gad7, anxiety : int
         `anxiety` is -1 where there is no specific measure.
     """
-    n_responses, n_measures, width = t.above.shape
-    response = below(word(key, i, DRAW_RESPONSE), n_responses)
+    w = word(key, i, WORD_RESPONSE_SIDES)
+    response = np.int64(times(high(w), np.uint64(t.above.shape[0])) >> np.uint64(32))
     deciding = p.measure if p.measure >= 0 else GAD7
     first = p.anxiety if p.measure >= 0 else p.gad7
     side_phq9 = side_anxiety = side_gad7 = _RECOVERED
+    draws = word(key, i, WORD_SIDE_PHQ9)
     if not recovered:
         a = t.above[response, PHQ9, p.phq9]
         b = t.above[response, deciding, first]
         neither = (1.0 - a) * (1.0 - b)
-        u = chance(key, i, DRAW_SIDES)
-        if at_caseness(p, t):
+        u = chance(low(w))
+        if p.case:
             u = neither + u * (1.0 - neither)
         side_phq9 = side_anxiety = _ABOVE
         if u < neither:
@@ -115,29 +116,25 @@ def last_scores(key: Key, i: int, p: Patient, recovered: bool, t: Tables) -> Sco
             side_phq9 = _STILL_BELOW
         elif u < neither + (1.0 - a) * b + a * (1.0 - b):
             side_anxiety = _STILL_BELOW
-        side_gad7 = (
-            _ABOVE if chance(key, i, DRAW_SIDE_GAD7) < t.above[response, GAD7, p.gad7] else _STILL_BELOW
-        )
-    row = response * n_measures * width
-    block = n_responses * n_measures * width
-    phq9 = draw(t.last, side_phq9 * block + row + PHQ9 * width + p.phq9, word(key, i, DRAW_LAST_PHQ9))
-    last = draw(
-        t.last, side_anxiety * block + row + deciding * width + first, word(key, i, DRAW_LAST_ANXIETY)
-    )
+        side_gad7 = _ABOVE if chance(high(draws)) < t.above[response, GAD7, p.gad7] else _STILL_BELOW
+    phq9 = last_score(side_phq9, response, PHQ9, p.phq9, low(draws), t)
+    draws = word(key, i, WORD_ANXIETY_GAD7)
+    last = last_score(side_anxiety, response, deciding, first, high(draws), t)
     if p.measure < 0:
         return phq9, last, -1
-    gad7 = draw(t.last, side_gad7 * block + row + GAD7 * width + p.gad7, word(key, i, DRAW_LAST_GAD7))
-    return phq9, gad7, last
+    return phq9, last_score(side_gad7, response, GAD7, p.gad7, low(draws), t), last
 
 
 @njit(**BARE)
-def measured_once(key: Key, i: int, p: Patient, recovered: bool, truth: Truth) -> bool:
+def measured_once(key: Key, i: int, p: Start, recovered: bool, truth: Truth) -> bool:
     """Say whether scores are taken at the first session only.
 
     That counts as not recovered, so it happens to nobody who recovered. Nor does it to patients with a
     specific measure: without its last score GAD-7 would decide who was at caseness.
     """
-    return not recovered and p.measure < 0 and chance(key, i, DRAW_MISSING_LAST) < truth.missing_last
+    if recovered or p.measure >= 0:
+        return False
+    return chance(high(word(key, i, WORD_ONCE_SPECIFIC))) < truth.missing_last
 
 
 @njit(**BARE)
@@ -194,7 +191,7 @@ def next_status(key: Key, i: int, a: int, course: Course, dna: int, cancelled: i
 
 @njit(**BARE)
 def scores_at(
-    key: Key, i: int, appointment: int, p: Patient, at_end: Scores, session: int, sessions: int, t: Tables
+    key: Key, i: int, appointment: int, p: Start, at_end: Scores, session: int, sessions: int, t: Tables
 ) -> Scores:
     """Give the scores at an attended session (0: the first; key of `STREAM_APPOINTMENT`)."""
     noise_phq9 = uniform(appointment_word(key, i, appointment, 1))

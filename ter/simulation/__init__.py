@@ -3,6 +3,7 @@
 from ter.simulation.caseloads import Simulation, count_outcomes, simulate
 from ter.simulation.presets import PRESETS
 from ter.simulation.scenario import Scenario
+from ter.simulation.streaming import stream_episodes
 from ter.simulation.writing import read_scenario, write_simulation
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "count_outcomes",
     "read_scenario",
     "simulate",
+    "stream_episodes",
     "write_simulation",
 ]

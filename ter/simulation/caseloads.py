@@ -13,20 +13,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ter.errors import OptionError
+from ter.kernels import episodes as episode_kernel
 from ter.kernels import simulate as kernel
 from ter.kernels.patients import Caseloads, Tables, Truth
-from ter.measures import add_outcomes
-from ter.schema import text_series
+from ter.simulation.build import Codes, build_tables, build_truth
+from ter.simulation.calendar import Calendar, day_number, make_calendar
 from ter.simulation.frames import (
     episodes_frame,
+    new_columns,
     services_frame,
     sessions_frame,
     therapist_ids,
     therapists_frame,
 )
-from ter.simulation.network import Roster, day_number, draw_roster
+from ter.simulation.network import Roster, draw_roster
 from ter.simulation.scenario import Scenario
-from ter.simulation.tables import build_tables, build_truth
 
 IntArray = NDArray[np.int64]
 
@@ -63,25 +64,37 @@ class Simulation:
 
 
 @dataclass(frozen=True, eq=False)
-class _Setup:
+class Setup:
+    """A scenario and a seed, ready for the kernels.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    calendar : Calendar
+    roster : Roster
+    tables : Tables
+    truth : Truth
+    codes : Codes
+    seed : uint64
+    """
+
+    scenario: Scenario
+    calendar: Calendar
     roster: Roster
     tables: Tables
     truth: Truth
+    codes: Codes
     seed: np.uint64
 
     @property
     def caseloads(self) -> Caseloads:
+        """The therapists, as the kernels take them."""
         return self.roster.caseloads
 
-    def run(self, work: Callable[..., None], *out: NDArray[Any]) -> None:
+    def run(self, work: Callable[..., None], *out: Any) -> None:
         """Let a kernel fill its arrays, a range of therapists at a time, on as many threads as numba has."""
         threads = numba.get_num_threads()
         c = self.caseloads
-        # Ranges of about as many episodes each; a therapist counts for one more, so that empty caseloads
-        # spread too.
-        work_before = np.concatenate([[0], np.cumsum(c.n + 1)])
-        targets = np.linspace(0, work_before[-1], threads * _PARTS_A_THREAD + 1)
-        cuts = np.unique(np.searchsorted(work_before, targets)).tolist()
 
         def fill(j0: int, j1: int) -> None:
             work(j0, j1, self.seed, c, self.tables, self.truth, *out)
@@ -89,21 +102,59 @@ class _Setup:
         if threads == 1:
             fill(0, c.n.size)
             return
+        # Ranges of about as many episodes each; a therapist counts for one more, so that empty caseloads
+        # spread too.
+        work_before = np.concatenate([[0], np.cumsum(c.n + 1)])
+        targets = np.linspace(0, work_before[-1], threads * _PARTS_A_THREAD + 1)
+        cuts = np.unique(np.searchsorted(work_before, targets)).tolist()
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(fill, cuts[:-1], cuts[1:]))
 
+    def record(self) -> kernel.Record:
+        """Draw all patients."""
+        n = int(self.caseloads.n.sum())
+        record = kernel.Record(
+            service=np.empty(n, np.int32),
+            decile=np.empty(n, np.uint8),
+            age=np.empty(n, np.uint8),
+            problem=np.empty(n, np.uint8),
+            scores=np.empty(n, np.uint16),
+            wsas=np.empty(n, np.uint8),
+            history=np.empty(n, np.uint16),
+            groups=np.empty(self.codes.n_groups * n, np.uint16),
+            anxiety=np.empty(n, np.int16),
+            course=np.empty(n, np.uint16),
+            start=np.empty(n, np.uint16),
+            completed=np.empty(n, np.uint8),
+            case=np.empty(n, np.uint8),
+            recovered=np.empty(n, np.uint8),
+            log_odds=np.empty(n),
+        )
+        self.run(kernel.write_record, record)
+        return record
 
-def _set_up(scenario: Scenario, seed: int, therapists: Iterable[int] | None) -> _Setup:
+
+def set_up(scenario: Scenario, seed: int, therapists: Iterable[int] | None = None) -> Setup:
+    """Make a scenario ready for the kernels.
+
+    Parameters are as for `simulate`, and so are errors.
+    """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed <= LARGEST_SEED:
         raise OptionError(f"The seed must be a whole number from 0 to {LARGEST_SEED}, not {seed!r}.")
     n = scenario.network.n_therapists
-    numbers = np.arange(n) if therapists is None else np.array(list(therapists), dtype=np.int64)
-    if numbers.size and (numbers.min() < 0 or numbers.max() >= n or np.unique(numbers).size < numbers.size):
-        raise OptionError(f"therapists must be different numbers from 0 to {n - 1}.")
-    roster = draw_roster(scenario, np.uint64(seed), numbers)
-    plan = scenario.network
-    truth = build_truth(scenario, day_number(plan.last_start), day_number(plan.end))
-    return _Setup(roster, build_tables(scenario, roster.deprivation_tilt), truth, np.uint64(seed))
+    if therapists is None:
+        numbers = np.arange(n)
+    else:
+        numbers = np.array(list(therapists), dtype=np.int64)
+        if numbers.size and (
+            numbers.min() < 0 or numbers.max() >= n or np.unique(numbers).size < numbers.size
+        ):
+            raise OptionError(f"therapists must be different numbers from 0 to {n - 1}.")
+    calendar = make_calendar(scenario.network)
+    roster = draw_roster(scenario, calendar, np.uint64(seed), numbers)
+    tables, codes = build_tables(scenario, roster.deprivation_tilt, calendar)
+    truth = build_truth(scenario, calendar, day_number(scenario.network.end))
+    return Setup(scenario, calendar, roster, tables, truth, codes, np.uint64(seed))
 
 
 def simulate(
@@ -134,31 +185,34 @@ def simulate(
     OptionError
         For a seed or therapists out of range.
     """
-    setup = _set_up(scenario, seed, therapists)
-    c = setup.caseloads
-    n_episodes = int(c.n.sum())
-    record = np.empty((len(kernel.FIELDS) + len(scenario.population.factors), n_episodes), np.int32)
-    probability = np.empty(n_episodes)
-    setup.run(kernel.write_episodes, record, probability)
-    episodes = episodes_frame(scenario, c, record)
+    setup = set_up(scenario, seed, therapists)
+    record = setup.record()
+    episodes = episodes_of(setup, record)
     return Simulation(
-        episodes=add_outcomes(episodes),
-        sessions=_sessions(setup, episodes) if sessions else None,
+        episodes=episodes,
+        sessions=_sessions(setup, record, episodes) if sessions else None,
         therapists=therapists_frame(scenario, setup.roster),
         services=services_frame(scenario, setup.roster),
-        probability=probability,
+        probability=1.0 / (1.0 + np.exp(-record.log_odds)),
         scenario=scenario,
         seed=int(seed),
     )
 
 
-def _sessions(setup: _Setup, episodes: pd.DataFrame) -> pd.DataFrame:
+def episodes_of(setup: Setup, record: kernel.Record) -> pd.DataFrame:
+    """Give the table of episodes, with the outcome columns, of what was drawn."""
+    columns = new_columns(record.service.size)
+    setup.run(episode_kernel.write_columns, record, columns)
+    return episodes_frame(setup.scenario, setup.caseloads, setup.codes, record, columns)
+
+
+def _sessions(setup: Setup, record: kernel.Record, episodes: pd.DataFrame) -> pd.DataFrame:
     counts = np.empty(len(episodes), np.int64)
-    setup.run(kernel.count_appointments, counts)
+    setup.run(episode_kernel.count_appointments, record, counts)
     first_row = np.cumsum(counts) - counts
-    record = np.empty((len(kernel.APPOINTMENT_FIELDS), int(counts.sum())), np.int32)
-    setup.run(kernel.write_appointments, first_row, record)
-    return sessions_frame(episodes, record)
+    rows = np.empty((len(episode_kernel.APPOINTMENT_FIELDS), int(counts.sum())), np.int32)
+    setup.run(episode_kernel.write_appointments, record, first_row, rows)
+    return sessions_frame(episodes, rows)
 
 
 def count_outcomes(scenario: Scenario, seed: int, *, therapists: Iterable[int] | None = None) -> pd.DataFrame:
@@ -180,9 +234,9 @@ def count_outcomes(scenario: Scenario, seed: int, *, therapists: Iterable[int] |
     OptionError
         For a seed or therapists out of range.
     """
-    setup = _set_up(scenario, seed, therapists)
+    setup = set_up(scenario, seed, therapists)
     counts = np.empty((setup.caseloads.n.size, 4), np.int64)
     setup.run(kernel.count_outcomes, counts)
     table = pd.DataFrame(counts, columns=["n_episodes", "n_completed", "n_at_caseness", "n_recovered"])
-    table.insert(0, "therapist_id", text_series(therapist_ids(scenario, setup.caseloads.number)))
+    table.insert(0, "therapist_id", therapist_ids(scenario, setup.caseloads.number))
     return table

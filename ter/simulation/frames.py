@@ -1,4 +1,4 @@
-"""From the kernels' records to tables with the canonical dtypes of `ter.schema`."""
+"""From the kernels' columns to tables with the canonical dtypes of `ter.schema`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from ter.kernels import simulate as kernel
+from ter.kernels import episodes as kernel
+from ter.kernels import text
 from ter.kernels.courses import ATTENDED
 from ter.kernels.patients import Caseloads
-from ter.schema import text_series
+from ter.kernels.simulate import Record
+from ter.measures import OUTCOME_COLUMNS
+from ter.schema.text import TEXT_DTYPE
+from ter.simulation.build import Codes
 from ter.simulation.network import AGENCIES, Roster
 from ter.simulation.scenario import Scenario
-from ter.simulation.tables import measures_of
 
 IntArray = NDArray[np.int64]
-Record = NDArray[np.int32]
 
 #: Words for the status of an appointment, by its code.
 STATUSES = ("attended", "dna", "cancelled")
@@ -42,81 +45,139 @@ def days(values: NDArray[Any]) -> NDArray[np.datetime64]:
     return np.where(values < 0, np.datetime64("NaT", "s"), dates)
 
 
-def words(codes: NDArray[Any], names: Sequence[str]) -> pd.Series[str]:
+def _text(offsets: IntArray, data: NDArray[np.uint8], validity: NDArray[np.uint8] | None = None) -> Any:
+    """Give a column of text from Arrow's buffers, without a Python object for each."""
+    bitmap = None if validity is None else pa.py_buffer(validity)
+    array = pa.LargeStringArray.from_buffers(
+        offsets.size - 1, pa.py_buffer(offsets), pa.py_buffer(data[: offsets[-1]]), bitmap
+    )
+    if TEXT_DTYPE == "str":
+        return pd.array(array, dtype=TEXT_DTYPE)
+    return array.to_numpy(zero_copy_only=False)
+
+
+def words(codes: NDArray[Any], names: Sequence[str]) -> Any:
     """Give a column of words by their codes, missing where the code is negative or the word empty."""
-    return text_series(np.array([*(name or None for name in names), None], dtype=object)[codes])
+    known = (
+        np.minimum(codes, len(names)) if codes.dtype.kind == "u" else np.where(codes < 0, len(names), codes)
+    )
+    spelled = [*(name.encode() for name in names), b""]
+    eights = max(1, -(-max(map(len, spelled)) // 8))
+    table = np.frombuffer(b"".join(name.ljust(8 * eights, b"\0") for name in spelled), np.dtype("<u8"))
+    lengths = np.array([len(name) for name in spelled])
+    offsets = np.empty(codes.size + 1, np.int64)
+    data = np.empty(codes.size * int(lengths.max()) + 8 * eights, np.uint8)
+    validity = np.empty(-(-codes.size // 8), np.uint8)
+    there = (lengths > 0).astype(np.uint8)
+    text.write_words(known, table.reshape(-1, eights), lengths, there, offsets, data, validity)
+    return _text(offsets, data, validity)
 
 
-def numbered(prefix: str, numbers: NDArray[Any], count: int, digits: int) -> NDArray[np.object_]:
+def numbered(letter: str, numbers: NDArray[Any], count: int, digits: int) -> Any:
     """Give ids such as ``T001`` for numbers counted from 0, as wide as the last of `count` needs."""
     width = max(digits, len(str(count)))
-    return np.array([f"{prefix}{number + 1:0{width}d}" for number in numbers.tolist()], dtype=object)
+    offsets = np.empty(numbers.size + 1, np.int64)
+    data = np.empty(numbers.size * (width + 1), np.uint8)
+    text.write_ids(ord(letter), numbers.astype(np.int64), width, offsets, data)
+    return _text(offsets, data)
 
 
-def therapist_ids(scenario: Scenario, numbers: IntArray) -> NDArray[np.object_]:
+def therapist_ids(scenario: Scenario, numbers: IntArray) -> Any:
     """Give the ids of therapists by their numbers: ``T001``."""
     return numbered("T", numbers, scenario.network.n_therapists, 3)
 
 
-def service_ids(scenario: Scenario) -> NDArray[np.object_]:
+def service_ids(scenario: Scenario) -> Any:
     """Give the ids of all services: ``S01``."""
     return numbered("S", np.arange(scenario.network.n_services), scenario.network.n_services, 2)
 
 
-def rows_of(c: Caseloads) -> tuple[IntArray, IntArray]:
-    """Give, for each episode, the position of its therapist and its number within the caseload."""
-    therapist = np.repeat(np.arange(c.n.size), c.n)
-    return therapist, np.arange(therapist.size) - c.row[therapist]
+def part_ids(letters: str, scenario: Scenario, c: Caseloads) -> list[Any]:
+    """Give the ids of episodes such as ``E001-0001``, once with each of the letters."""
+    width, part_width = max(3, len(str(scenario.network.n_therapists))), 4
+    longest = 2 + width + max(part_width, len(str(int(c.n.max(initial=0)))))
+    rows = int(c.n.sum())
+    offsets, data = np.empty(rows + 1, np.int64), np.empty(rows * longest, np.uint8)
+    text.write_part_ids(ord(letters[0]), c.number, c.n, width, part_width, offsets, data)
+    out = [_text(offsets, data)]
+    for letter in letters[1:]:
+        copy = data.copy()
+        copy[offsets[:-1]] = ord(letter)
+        out.append(_text(offsets, copy))
+    return out
 
 
-def episodes_frame(scenario: Scenario, c: Caseloads, record: Record) -> pd.DataFrame:
-    """Give the table of episodes, without outcomes.
-
-    Parameters
-    ----------
-    record : ndarray of int32, shape (fields, N)
-        From `ter.kernels.simulate.write_episodes`.
-    """
-    population = scenario.population
-    therapist, number = rows_of(c)
-    ids = therapist_ids(scenario, c.number)
-    own = np.array([f"{id_[1:]}-" for id_ in ids.tolist()], dtype=object)
-    suffix = (
-        own[therapist] + np.array([f"{k:04d}" for k in range(1, int(c.n.max(initial=0)) + 1)], object)[number]
+def new_columns(n: int) -> kernel.Columns:
+    """Make room for the columns of `n` episodes."""
+    return kernel.Columns(
+        whole=np.empty((len(kernel.WHOLE), n), np.int16),
+        phq9_missing=np.empty(n, np.bool_),
+        gad7_missing=np.empty(n, np.bool_),
+        wsas_missing=np.empty(n, np.bool_),
+        imd_missing=np.empty(n, np.bool_),
+        age=np.empty(n),
+        anxiety_first=np.empty(n),
+        anxiety_last=np.empty(n),
+        start=np.empty(n, np.int64),
+        end=np.empty(n, np.int64),
+        end_reason=np.empty(n, np.uint8),
+        outcome=np.empty((len(OUTCOME_COLUMNS), n), np.bool_),
     )
-    out: dict[str, Any] = {
-        "episode_id": text_series("E" + suffix),
-        "patient_id": text_series("P" + suffix),
-        "therapist_id": words(therapist, ids.tolist()),
-        "service_id": words(record[kernel.SERVICE], service_ids(scenario).tolist()),
-        "start_date": days(record[kernel.START]),
-        "end_date": days(record[kernel.END]),
-        "n_sessions": whole(record[kernel.N_SESSIONS]),
-        "phq9_first": whole(record[kernel.PHQ9_FIRST]),
-        "phq9_last": whole(record[kernel.PHQ9_LAST]),
-        "gad7_first": whole(record[kernel.GAD7_FIRST]),
-        "gad7_last": whole(record[kernel.GAD7_LAST]),
-        "anxiety_measure": words(record[kernel.MEASURE], measures_of(population)),
-        "anxiety_first": decimal(record[kernel.ANXIETY_FIRST]),
-        "anxiety_last": decimal(record[kernel.ANXIETY_LAST]),
-        "wsas_first": whole(record[kernel.WSAS_FIRST]),
-        "age": decimal(record[kernel.AGE]),
-        "imd_decile": whole(record[kernel.IMD]),
-        "problem": words(record[kernel.PROBLEM], [problem.name for problem in population.problems]),
-        "prior_episodes": whole(record[kernel.PRIOR]),
-        "wait_days": whole(record[kernel.WAIT]),
+
+
+def episodes_frame(
+    scenario: Scenario, c: Caseloads, codes: Codes, r: Record, columns: kernel.Columns
+) -> pd.DataFrame:
+    """Give the table of episodes, with the outcome columns."""
+    n = r.service.size
+    missing = {
+        "phq9_last": columns.phq9_missing,
+        "gad7_last": columns.gad7_missing,
+        "wsas_first": columns.wsas_missing,
+        "imd_decile": columns.imd_missing,
     }
-    for f, factor in enumerate(population.factors):
-        out[factor.column] = words(record[kernel.FIRST_FACTOR + f], [level.name for level in factor.levels])
-    ended = record[kernel.END] >= 0
-    reason = np.where(ended, np.where(record[kernel.N_SESSIONS] > 1, 0, 1), -1)
-    out["end_reason"] = words(reason, ("completed", "dropped_out"))
-    out["n_dna"] = whole(record[kernel.N_DNA])
-    out["n_cancelled"] = whole(record[kernel.N_CANCELLED])
-    return pd.DataFrame(out)
+    integers = {
+        name: pd.arrays.IntegerArray(values, missing.get(name, np.zeros(n, np.bool_)))
+        for name, values in zip(kernel.WHOLE, columns.whole, strict=True)
+    }
+    problems = [scenario.population.problems[k].name for k in codes.problem]
+    measures = [codes.measures[k] if k >= 0 else "" for k in codes.measure]
+    episode_id, patient_id = part_ids("EP", scenario, c)
+    therapist = np.repeat(np.arange(c.n.size, dtype=np.uint32), c.n)
+    out: dict[str, Any] = {
+        "episode_id": episode_id,
+        "patient_id": patient_id,
+        "therapist_id": words(therapist, list(therapist_ids(scenario, c.number))),
+        "service_id": words(r.service, list(service_ids(scenario))),
+        "start_date": columns.start.view("datetime64[s]"),
+        "end_date": columns.end.view("datetime64[s]"),
+    }
+    out |= {name: integers[name] for name in kernel.WHOLE[:5]}
+    out |= {
+        "anxiety_measure": words(r.problem, measures),
+        "anxiety_first": columns.anxiety_first,
+        "anxiety_last": columns.anxiety_last,
+        "wsas_first": integers["wsas_first"],
+        "age": columns.age,
+        "imd_decile": integers["imd_decile"],
+        "problem": words(r.problem, problems),
+        "prior_episodes": integers["prior_episodes"],
+        "wait_days": integers["wait_days"],
+    }
+    cells = r.groups.reshape(codes.n_groups, n)
+    for f, factor in enumerate(scenario.population.factors):
+        levels = [factor.levels[k].name for k in codes.levels[f]]
+        out[factor.column] = words(cells[codes.group_of[f]], levels)
+    out["end_reason"] = words(columns.end_reason, ("completed", "dropped_out", ""))
+    out["n_dna"] = integers["n_dna"]
+    out["n_cancelled"] = integers["n_cancelled"]
+    for name, values in zip(OUTCOME_COLUMNS, columns.outcome, strict=True):
+        plain = name in ("completed", "at_caseness")
+        out[name] = values if plain else pd.arrays.BooleanArray(values, np.zeros(n, np.bool_))
+    return pd.DataFrame(out, copy=False)
 
 
-def sessions_frame(episodes: pd.DataFrame, record: Record) -> pd.DataFrame:
+def sessions_frame(episodes: pd.DataFrame, record: NDArray[np.int32]) -> pd.DataFrame:
     """Give the table of appointments.
 
     Parameters
@@ -124,36 +185,34 @@ def sessions_frame(episodes: pd.DataFrame, record: Record) -> pd.DataFrame:
     episodes : DataFrame
         From `episodes_frame`.
     record : ndarray of int32, shape (fields, appointments)
-        From `ter.kernels.simulate.write_appointments`.
+        From `ter.kernels.episodes.write_appointments`.
     """
     episode = record[kernel.EPISODE]
-    suffix = np.array(
-        [f"-{k:02d}" for k in range(1, int(record[kernel.NUMBER].max(initial=0)) + 2)], dtype=object
-    )
-    episode_id = episodes["episode_id"].to_numpy(object)[episode]
+    suffix = [f"-{k:02d}" for k in range(1, int(record[kernel.NUMBER].max(initial=0)) + 2)]
+    episode_id = episodes["episode_id"].array.take(episode)
     attended = record[kernel.STATUS] == ATTENDED
     minutes = episodes["step"].map(_MINUTES) if "step" in episodes else pd.Series(np.nan, episodes.index)
     out: dict[str, Any] = {
-        "session_id": text_series(episode_id + suffix[record[kernel.NUMBER]]),
-        "episode_id": text_series(episode_id),
-        "therapist_id": text_series(episodes["therapist_id"].to_numpy(object)[episode]),
+        "session_id": episode_id + words(record[kernel.NUMBER], suffix),
+        "episode_id": episode_id,
+        "therapist_id": episodes["therapist_id"].array.take(episode),
         "date": days(record[kernel.DAY]),
         "status": words(record[kernel.STATUS], STATUSES),
         "minutes": np.where(attended, minutes.fillna(_TYPICAL_MINUTES).to_numpy(float)[episode], np.nan),
-        "phq9": whole(record[kernel.PHQ9]),
-        "gad7": whole(record[kernel.GAD7]),
-        "anxiety": decimal(record[kernel.ANXIETY]),
-        "wsas": whole(record[kernel.WSAS]),
+        "phq9": whole(record[kernel.SCORE_PHQ9]),
+        "gad7": whole(record[kernel.SCORE_GAD7]),
+        "anxiety": decimal(record[kernel.SCORE_ANXIETY]),
+        "wsas": whole(record[kernel.SCORE_WSAS]),
     }
     if "modality" in episodes:
-        out["modality"] = text_series(episodes["modality"].to_numpy(object)[episode])
+        out["modality"] = episodes["modality"].array.take(episode)
     return pd.DataFrame(out)
 
 
 def therapists_frame(scenario: Scenario, roster: Roster) -> pd.DataFrame:
     """Give the table of therapists with the truth.
 
-    Effect, slope on severity, shift of their patients' severity.
+    Effect, slope on severity, shift of their patients' severity, and the day of leaving.
     """
     c = roster.caseloads
     factors = {factor.column: factor for factor in scenario.population.factors}
@@ -165,17 +224,18 @@ def therapists_frame(scenario: Scenario, roster: Roster) -> pd.DataFrame:
     ids = therapist_ids(scenario, c.number)
     return pd.DataFrame(
         {
-            "therapist_id": text_series(ids),
-            "service_id": words(c.service, service_ids(scenario).tolist()),
+            "therapist_id": ids,
+            "service_id": words(c.service, list(service_ids(scenario))),
             "joined_date": days(roster.joined_day),
             "agency": words(roster.agency, AGENCIES),
-            "modalities": words(np.zeros(ids.size, np.int64), (modalities,)),
+            "modalities": words(np.zeros(c.n.size, np.int64), (modalities,)),
             "desired_caseload": whole(roster.desired),
             "guaranteed_caseload": whole(roster.desired * 2 // 3),
             "effect": c.effect,
             "severity_slope": c.slope,
             "severity_shift": c.shift,
             "n_episodes": c.n,
+            "left_date": days(roster.left_day),
         }
     )
 
@@ -184,7 +244,7 @@ def services_frame(scenario: Scenario, roster: Roster) -> pd.DataFrame:
     """Give the table of services with the truth: effect, shift of severity, tilt of deprivation."""
     return pd.DataFrame(
         {
-            "service_id": text_series(service_ids(scenario)),
+            "service_id": service_ids(scenario),
             "effect": roster.caseloads.service_effect,
             "severity_shift": roster.caseloads.service_shift,
             "deprivation_tilt": roster.deprivation_tilt,

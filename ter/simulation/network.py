@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from scipy.special import ndtri
 
 from ter.kernels.patients import STREAM_SERVICE, STREAM_THERAPIST, Caseloads
 from ter.kernels.rng import unit_uniforms
+from ter.simulation.calendar import MASS, Calendar
 from ter.simulation.scenario import Scenario
 
 FloatArray = NDArray[np.float64]
@@ -31,7 +31,9 @@ _SERVICE_SHIFT, _SERVICE_EFFECT, _SERVICE_TILT = range(3)
     _ROUNDING,
     _AGENCY,
     _DESIRED,
-) = range(11)
+    _LEAVES,
+    _LEAVING_DAY,
+) = range(13)
 
 AGENCIES = ("Alder", "Birch", "Cedar", "employed")
 # Years before the start over which the therapists who were there from the start had joined.
@@ -48,8 +50,9 @@ class Roster:
         What the kernels take.
     deprivation_tilt : ndarray of float64, shape (S,)
         Of each service: the slope of the log shares on the decile.
-    joined_day : ndarray of int64, shape (J,)
-        Days since 1970-01-01.
+    joined_day, left_day : ndarray of int64, shape (J,)
+        Days since 1970-01-01; the first and the last on which the therapist started a treatment, or could
+        have. `left_day` is -1 for who stays.
     agency, desired : ndarray of int64, shape (J,)
         Position in `AGENCIES`; patients at a time that the therapist would like to have.
     """
@@ -57,16 +60,29 @@ class Roster:
     caseloads: Caseloads
     deprivation_tilt: FloatArray
     joined_day: IntArray
+    left_day: IntArray
     agency: IntArray
     desired: IntArray
 
 
-def day_number(day: date) -> int:
-    """Give the days since 1970-01-01."""
-    return day.toordinal() - date(1970, 1, 1).toordinal()
+def mean_presence(calendar: Calendar, joining: float, leaving: float) -> float:
+    """Give the share of all starts that lie in a therapist's days, on average over who joins and leaves."""
+    mass = calendar.mass.astype(np.float64) / MASS
+    days = calendar.days.size
+    k = np.arange(days)
+    after, until = 1.0 - mass[:-1], mass[1:]
+    # Of two days at random, the later one is k in 2 k + 1 of days^2 ways, the earlier one in the mirror.
+    both = ((2 * k + 1) @ until - (2 * (days - k) - 1) @ mass[:-1]) / days**2
+    parts = (
+        (1 - joining) * (1 - leaving),
+        joining * (1 - leaving) * after.mean(),
+        (1 - joining) * leaving * until.mean(),
+        joining * leaving * both,
+    )
+    return float(sum(parts))
 
 
-def draw_roster(scenario: Scenario, seed: np.uint64, therapists: IntArray) -> Roster:
+def draw_roster(scenario: Scenario, calendar: Calendar, seed: np.uint64, therapists: IntArray) -> Roster:
     """Draw therapists, by their numbers from 0, and all services.
 
     Each number is a function of the seed and of its therapist or service alone.
@@ -80,20 +96,19 @@ def draw_roster(scenario: Scenario, seed: np.uint64, therapists: IntArray) -> Ro
         services = np.arange(plan.n_services)
         return np.asarray(ndtri(unit_uniforms(seed, np.uint64(STREAM_SERVICE), services, purpose)))
 
-    first, last = day_number(plan.start), day_number(plan.last_start)
-    days = last - first + 1
-    joins = uniform(_JOINS) < plan.joining
+    n_days = calendar.days.size
+    joins, leaves = uniform(_JOINS) < plan.joining, uniform(_LEAVES) < plan.leaving
     at = uniform(_JOINING_DAY)
-    joined = np.where(joins, first + np.floor(at * days), first - np.floor(at * 365 * _YEARS_BEFORE)).astype(
-        np.int64
-    )
-    first_day = np.maximum(joined, first)
-    # Caseloads are in proportion to the time that a therapist was there; on average over joiners that is the
-    # middle of the period.
-    presence = (last - first_day + 1) / days
-    mean_presence = 1 - plan.joining * (days - 1) / (2 * days)
+    first = np.where(joins, np.floor(at * n_days), 0).astype(np.int64)
+    last = np.where(leaves, np.floor(uniform(_LEAVING_DAY) * n_days), n_days - 1).astype(np.int64)
+    first, last = np.minimum(first, last), np.maximum(first, last)
+    before = calendar.days[0] - np.floor(at * 365 * _YEARS_BEFORE).astype(np.int64)
+    # Caseloads are in proportion to the starts of the time that a therapist was there.
+    mass_before = calendar.mass[first]
+    mass = calendar.mass[last + 1] - mass_before
+    presence = mass.astype(np.float64) / MASS / mean_presence(calendar, plan.joining, plan.leaving)
     spread = math.sqrt(math.log1p(plan.caseload_cv**2))
-    expected = plan.mean_caseload * presence / mean_presence
+    expected = plan.mean_caseload * presence
     expected = expected * np.exp(spread * ndtri(uniform(_CASELOAD)) - spread**2 / 2)
     n = np.floor(expected + uniform(_ROUNDING)).astype(np.int64)
     caseloads = Caseloads(
@@ -105,14 +120,16 @@ def draw_roster(scenario: Scenario, seed: np.uint64, therapists: IntArray) -> Ro
         effect=effects.therapist_sd * ndtri(uniform(_EFFECT)),
         slope=effects.severity_slope_sd * ndtri(uniform(_SLOPE)),
         completion=scenario.courses.completion_therapist_sd * ndtri(uniform(_COMPLETION)),
-        first_day=first_day,
+        mass_before=mass_before,
+        mass=mass,
         service_shift=population.service_shift_sd * service_normal(_SERVICE_SHIFT),
         service_effect=effects.service_sd * service_normal(_SERVICE_EFFECT),
     )
     return Roster(
         caseloads,
         population.service_deprivation_sd * service_normal(_SERVICE_TILT),
-        joined,
+        np.where(joins, calendar.days[first], before),
+        np.where(leaves, calendar.days[last], -1),
         np.floor(uniform(_AGENCY) * len(AGENCIES)).astype(np.int64),
         10 + np.floor(uniform(_DESIRED) * 21).astype(np.int64),
     )

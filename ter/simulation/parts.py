@@ -24,14 +24,17 @@ class NetworkPlan:
         Coefficient of variation of the caseloads, which are log-normal and rounded up or down at random, so
         that the mean is kept. 0: every therapist has the same number of episodes for the time they were
         there.
-    joining : float
-        Share of therapists who join during the period, at any day of it alike; their caseload is smaller in
-        proportion.
+    joining, leaving : float
+        Shares of therapists who join and who leave during the period, at any working day of it alike; their
+        caseload is smaller in proportion. Who leaves starts no treatment after that day, and ends the
+        treatments that are under way.
     crossing : float
         Share of a therapist's episodes that belong to another service than the therapist's own. No meaning
         where there is one service.
+    season : tuple of float, length 12
+        Starts on a working day of January, February, ..., as parts of those of a usual day.
     start, last_start : date
-        First and last day on which a treatment may start.
+        First and last day on which a treatment may start. Treatments start on working days, Monday to Friday.
     end : date
         The last day that is known: what has not ended by then is in treatment.
     """
@@ -41,7 +44,9 @@ class NetworkPlan:
     mean_caseload: float
     caseload_cv: float
     joining: float
+    leaving: float
     crossing: float
+    season: tuple[float, ...]
     start: date
     last_start: date
     end: date
@@ -52,6 +57,11 @@ class NetworkPlan:
         check_number("mean_caseload", self.mean_caseload, 0, 10_000_000)
         check_number("caseload_cv", self.caseload_cv, 0, 10)
         check_number("joining", self.joining, 0, 1)
+        check_number("leaving", self.leaving, 0, 1)
+        if len(self.season) != 12:
+            raise OptionError(f"season has {len(self.season)} numbers; there are 12 months.")
+        for month, part in enumerate(self.season, start=1):
+            check_number(f"season of month {month}", part, 0.1, 10)
         check_number("crossing", self.crossing, 0, 1)
         if not date(2000, 1, 1) <= self.start <= self.last_start <= self.end <= date(2099, 12, 31):
             raise OptionError(

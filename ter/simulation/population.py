@@ -8,6 +8,8 @@ from ter.errors import OptionError
 from ter.measures import MEASURES
 from ter.simulation.checks import check_count, check_distinct, check_number, check_shares
 
+# The kernels' records hold a problem, with and without its measure, and a level in 8 bits.
+_MOST_PROBLEMS, _MOST_PRIOR, _MOST_LEVELS = 120, 60, 120
 _NOT_SPECIFIC = ("phq9", "gad7", "wsas")
 
 
@@ -106,6 +108,10 @@ class Factor:
     levels: tuple[Level, ...]
 
     def __post_init__(self) -> None:
+        if len(self.levels) > _MOST_LEVELS:
+            raise OptionError(
+                f"factor {self.column} has {len(self.levels)} levels; it takes up to {_MOST_LEVELS}."
+            )
         check_shares(f"factor {self.column}", tuple(level.share for level in self.levels))
         check_distinct(f"factor {self.column}", tuple(level.name for level in self.levels))
 
@@ -217,6 +223,9 @@ class Population:
     specific_first: ScoreLine
 
     def __post_init__(self) -> None:
+        for name, most in (("problems", _MOST_PROBLEMS), ("prior_episodes", _MOST_PRIOR)):
+            if len(getattr(self, name)) > most:
+                raise OptionError(f"{name} has {len(getattr(self, name))} entries; it takes up to {most}.")
         check_shares("problems", tuple(problem.share for problem in self.problems))
         check_distinct("problems", tuple(problem.name for problem in self.problems))
         check_shares("ages", tuple(band.share for band in self.ages))

@@ -1,21 +1,18 @@
-"""From a scenario to the tables of the kernels: every distribution as probabilities over whole numbers."""
+"""The distributions of a scenario, as probabilities over whole numbers."""
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 
-from ter.kernels.alias import Alias, build
-from ter.kernels.patients import N_AGE_BANDS, N_GAD7, N_PHQ9_BANDS, Tables, Truth
+from ter.kernels.patients import MOST_MISSED, N_AGE_BANDS, N_GAD7, N_PHQ9_BANDS
 from ter.measures import MEASURES
 from ter.simulation.parts import Courses
 from ter.simulation.population import Band, Factor, Population, ScoreLine
-from ter.simulation.scenario import Scenario
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -39,15 +36,6 @@ SEVERITY_CENTRE, SEVERITY_SCALE = 14.0, 6.0
 # Points beyond a measure's range to which the normal distribution of first scores is followed.
 _BEYOND = 40
 MOST_SESSIONS = 40
-MOST_MISSED = 10
-
-
-def alias(p: FloatArray) -> Alias:
-    """Give the alias table of distributions, one a row; weights need not sum to 1."""
-    p = np.atleast_2d(p)
-    table = Alias(np.empty(p.shape, np.uint64), np.empty(p.shape, np.int64))
-    build(p / p.sum(axis=1, keepdims=True), table.threshold, table.other)
-    return table
 
 
 def measures_of(population: Population) -> tuple[str, ...]:
@@ -77,7 +65,7 @@ def score_shares(population: Population) -> FloatArray:
     thinned by `below_caseness` where both scores are below their thresholds.
     """
     phq9, gad7 = (np.arange(-_BEYOND, n + _BEYOND) for n in (N_PHQ9, N_GAD7))
-    below = (phq9[:, None] < _caseness("phq9")) & (gad7 < _caseness("gad7"))
+    below = (phq9[:, None] < caseness("phq9")) & (gad7 < caseness("gad7"))
     taken_on = np.where(below, population.below_caseness, 1.0)
     to_phq9, to_gad7 = (_to_range(n) for n in (N_PHQ9, N_GAD7))
     rho = population.score_correlation
@@ -121,7 +109,8 @@ def session_shares(mean: float, cv: float) -> FloatArray:
 
     def weights(rate: float) -> FloatArray:
         log = (1 / cv**2 - 1) * np.log(n) - rate * n
-        return np.asarray(np.exp(log - logsumexp(log)))
+        relative = np.exp(log - log.max())
+        return np.asarray(relative / relative.sum())
 
     low, high = -200.0, 200.0
     for _ in range(200):
@@ -204,50 +193,47 @@ def specific_first_shares(measures: tuple[str, ...], line: ScoreLine) -> FloatAr
     return out.reshape(-1, width)
 
 
-def last_shares(courses: Courses, measures: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
-    """Give the distribution of last scores by side, response, measure and first score.
+def last_shares(courses: Courses, measures: tuple[str, ...]) -> tuple[list[FloatArray], FloatArray]:
+    """Give the distribution of last scores by measure, side, response and first score.
 
     Returns
     -------
-    last : ndarray of float64, shape (3 · R · M · W, W)
-        Sides: recovered; not recovered and below the threshold; not recovered and above it.
+    last : list of ndarray of float64, each of shape (3 · R · W_m, W_m)
+        Of each measure. Sides: recovered; not recovered and below the threshold; not recovered and above it.
     above : ndarray of float64, shape (R, M, W)
         The probability that a score ends at or above the threshold, by the line of those not recovered.
     """
-    width = _width(measures)
-    last = np.empty((3, RESPONSES.size, len(measures), width, width))
-    above = np.empty((RESPONSES.size, len(measures), width))
-    points = np.arange(width)
+    above = np.zeros((RESPONSES.size, len(measures), _width(measures)))
+    last = []
     for m, measure in enumerate(measures):
-        below = points < _caseness(measure)
+        width = _width((measure,))
+        points = np.arange(width)
+        below = points < caseness(measure)
         first = _in_units(measure, points)
+        cut = np.empty((3, RESPONSES.size, width, width))
         for r, response in enumerate(RESPONSES):
             for side, line in enumerate((courses.recovered, courses.not_recovered, courses.not_recovered)):
                 mean = line.level + line.carry * first + response * math.sqrt(courses.together) * line.sd
-                free = _on_points(measure, width, mean, math.sqrt(1 - courses.together) * line.sd)
-                cut = _on_points(
-                    measure,
-                    width,
-                    mean,
-                    math.sqrt(1 - courses.together) * line.sd,
-                    below if side < 2 else ~below,
-                )
-                last[side, r, m] = cut
-                above[r, m] = np.minimum(free[:, ~below].sum(axis=1), 1.0)
-    return last.reshape(-1, width), above
+                sd = math.sqrt(1 - courses.together) * line.sd
+                cut[side, r] = _on_points(measure, width, mean, sd, below if side < 2 else ~below)
+                free = _on_points(measure, width, mean, sd)
+                above[r, m, :width] = np.minimum(free[:, ~below].sum(axis=1), 1.0)
+        last.append(cut.reshape(-1, width))
+    return last, above
 
 
 def _width(measures: tuple[str, ...]) -> int:
     return 1 + max(int(MEASURES[measure].high) for measure in measures)
 
 
-def _caseness(measure: str) -> int:
+def caseness(measure: str) -> int:
+    """Give the threshold of a measure, in points."""
     return int(cast(float, MEASURES[measure].caseness))  # `Problem` takes measures with a threshold only
 
 
 def _in_units(measure: str, score: NDArray[np.int64]) -> FloatArray:
     low = MEASURES[measure].low
-    return np.asarray((score - low) / (_caseness(measure) - low))
+    return np.asarray((score - low) / (caseness(measure) - low))
 
 
 def _on_points(
@@ -260,99 +246,3 @@ def _on_points(
         possible &= allowed
     log = np.where(possible, -0.5 * ((_in_units(measure, points) - mean[:, None]) / sd) ** 2, -np.inf)
     return np.asarray(np.exp(log - logsumexp(log, axis=1, keepdims=True)))
-
-
-def build_tables(scenario: Scenario, deprivation_tilt: FloatArray) -> Tables:
-    """Give the tables of a scenario.
-
-    Parameters
-    ----------
-    scenario : Scenario
-    deprivation_tilt : ndarray of float64, shape (S,)
-        Of each service: the slope of the log shares on the decile.
-    """
-    deciles = alias(decile_shares(scenario.population, deprivation_tilt))
-    return _shared_tables(scenario.population, scenario.courses)._replace(deciles=deciles)
-
-
-# Cached, because a study simulates one population many times; the kernels only read the tables.
-@lru_cache(maxsize=4)
-def _shared_tables(population: Population, courses: Courses) -> Tables:
-    """Give all tables; the deciles are those of a service without a tilt."""
-    problems, factors = population.problems, population.factors
-    measures = measures_of(population)
-    scores = score_shares(population)
-    strata = strata_shares(population, scores)
-    ages = band_shares(population.ages)
-    n_levels = max((len(factor.levels) for factor in factors), default=1)
-    levels = np.zeros((len(factors), N_STRATA, n_levels))
-    effects = np.zeros((len(factors), n_levels))
-    for f, factor in enumerate(factors):
-        levels[f, :, : len(factor.levels)] = level_shares(factor, strata)
-        effects[f, : len(factor.levels)] = [level.effect for level in factor.levels]
-    last, above = last_shares(courses, measures)
-    return Tables(
-        deciles=alias(decile_shares(population, np.zeros(1))),
-        ages=alias(ages),
-        problems=alias(np.array([problem.share for problem in problems])),
-        scores=alias(scores.reshape(-1, N_PHQ9 * N_GAD7)),
-        wsas=alias(wsas_shares(population)),
-        prior=alias(np.asarray(population.prior_episodes)),
-        waits=alias(band_shares(population.waits)),
-        factors=alias(levels.reshape(-1, n_levels)),
-        sessions=alias(session_shares(courses.sessions_mean, courses.sessions_cv)),
-        dna=alias(poisson_shares(courses.dna_mean)),
-        cancelled=alias(poisson_shares(courses.cancelled_mean)),
-        specific_first=alias(specific_first_shares(measures, population.specific_first)),
-        last=alias(last),
-        above=above,
-        age_band=np.searchsorted(AGE_ENDS, np.arange(ages.size)),
-        phq9_band=np.searchsorted(PHQ9_ENDS, np.arange(N_PHQ9)),
-        lowest=np.array([int(MEASURES[measure].low) for measure in measures]),
-        highest=np.array([int(MEASURES[measure].high) for measure in measures]),
-        caseness=np.array([_caseness(measure) for measure in measures]),
-        problem_measure=np.array(
-            [measures.index(p.measure) if p.measure_share > 0 else -1 for p in problems]
-        ),
-        problem_measure_share=np.array([float(problem.measure_share) for problem in problems]),
-        problem_effect=np.array([float(problem.effect) for problem in problems]),
-        factor_effect=effects,
-    )
-
-
-def build_truth(scenario: Scenario, last_start: int, last_day: int) -> Truth:
-    """Give the scenario's numbers that the kernels use as they are; days since 1970-01-01."""
-    e, p, c = scenario.effects, scenario.population, scenario.courses
-    completion = min(max(c.completion, 1e-300), 1 - 1e-16)  # finite log-odds; no draw can tell
-    numbers = Truth(
-        intercept=e.intercept,
-        phq9=e.phq9,
-        gad7=e.gad7,
-        wsas=e.wsas,
-        age=e.age,
-        imd=e.imd,
-        prior=e.prior,
-        wait=e.wait,
-        wsas_missing=e.wsas_missing,
-        imd_missing=e.imd_missing,
-        wsas_stand_in=WSAS_STAND_IN,
-        imd_stand_in=IMD_STAND_IN,
-        severity_centre=SEVERITY_CENTRE,
-        severity_scale=SEVERITY_SCALE,
-        crossing=scenario.network.crossing,
-        imd_unrecorded=p.imd_unrecorded,
-        severity_by_deprivation=p.severity_by_deprivation,
-        severity_by_age=p.severity_by_age,
-        severity_low=SEVERITIES[0],
-        severity_step=SEVERITY_STEP,
-        completion=math.log(completion / (1 - completion)),
-        completion_by_age=c.completion_by_age,
-        completion_by_imd=c.completion_by_imd,
-        completion_by_phq9=c.completion_by_phq9,
-        fortnightly=c.fortnightly,
-        missing_last=c.missing_last,
-        last_start=last_start,
-        last_day=last_day,
-    )
-    # A whole number where a float belongs would compile the kernels anew.
-    return Truth._make([*(float(value) for value in numbers[:-2]), last_start, last_day])

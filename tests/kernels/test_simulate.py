@@ -5,20 +5,58 @@ from itertools import product
 
 import numpy as np
 import pytest
+from numba import njit
 
 from ter.kernels import courses, patients
 from ter.kernels.courses import Course
+from ter.kernels.logistic import exponential, happens, power_of_two
 from ter.kernels.patients import Key
 
 KEY = Key(np.uint64(0x0123456789ABCDEF), np.uint64(0xFEDCBA9876543211))
 
 
-@pytest.mark.parametrize("x", [-800.0, -40.0, -1.0, -1e-9, 0.0, 0.3, 5.0, 36.0, 800.0])
-def test_logistic(x):
-    exact = 1 / (1 + math.exp(-x)) if x > -700 else 0.0
-    # Rounding: some units in the last place, relative; below -700 the probability is less than 1e-300.
-    assert patients.logistic(x) == pytest.approx(exact, rel=1e-14, abs=1e-300)
-    assert patients.logistic(x) + patients.logistic(-x) == pytest.approx(1, abs=1e-15)
+@pytest.mark.parametrize("x", [-680.0, -40.0, -1.0, -1e-9, 0.0, 0.3, math.log(2) / 2, 5.0, 36.0, 680.0])
+def test_exponential(x):
+    # The first term left out of the series is 2e-7 at the ends of its range.
+    assert exponential(x) == pytest.approx(math.exp(x), rel=3e-7)
+
+
+@pytest.mark.parametrize("x", [-1e300, -1000.0, 1000.0, 1e300, math.inf, -math.inf])
+def test_exponential_beyond_its_range(x):
+    value = exponential(x)
+    assert value > 1e299 if x > 0 else 0 <= value < 1e-299
+
+
+@njit
+def jitted_power(k):
+    return power_of_two(k)
+
+
+@pytest.mark.parametrize("k", [-1022, -1, 0, 1, 52, 1023])
+def test_powers_of_two(k):
+    assert jitted_power(k) == 2.0**k
+
+
+@njit
+def occurrences(u, eta):
+    n = 0
+    for k in range(u.size):
+        n += happens(u[k], eta)
+    return n
+
+
+@pytest.mark.parametrize("eta", [-9.0, -2.0, -0.3, 0.0, 1.0, 4.0, 9.0])
+def test_what_happens_has_the_probability_of_its_log_odds(eta):
+    # Equally spaced numbers: the share below p is p within half a step. 1e-4 is asked for, 1e-6 held.
+    n = 2_000_000
+    share = occurrences((np.arange(n) + 0.5) / n, eta) / n
+    assert share == pytest.approx(1 / (1 + math.exp(-eta)), abs=1e-6)
+
+
+@pytest.mark.parametrize("log_odds", [-1e6, 1e6])
+def test_what_is_certain(log_odds):
+    for u in (2.0**-33, 0.5, 1 - 2.0**-33):
+        assert happens(u, log_odds) == (log_odds > 0)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.5, 0.999])
@@ -84,9 +122,43 @@ def test_appointments_up_to_the_last_day(last_day, seen):
     assert courses.appointments_seen(course_of(3, 1, 0), last_day) == seen
 
 
-def test_no_two_purposes_share_a_number():
-    purposes = [value for name, value in vars(patients).items() if name.startswith("DRAW_")]
-    assert len(set(purposes)) == len(purposes)
-    others = [value for value in purposes if value != patients.DRAW_FACTORS]
-    # Factors take the counters from DRAW_FACTORS on; there are seven columns that a scenario may name.
-    assert max(others) < patients.DRAW_FACTORS <= patients.DRAWS - 7
+def test_no_two_purposes_share_a_word():
+    numbers = [value for name, value in vars(patients).items() if name.startswith("WORD_")]
+    assert len(set(numbers)) == len(numbers)
+    others = [number for number in numbers if number != patients.WORD_FACTORS]
+    # Groups of factors take the words from WORD_FACTORS on, two groups to a word.
+    assert max(others) < patients.WORD_FACTORS
+    assert patients.WORD_FACTORS + patients.MOST_GROUPS // 2 <= patients.WORDS
+
+
+def test_phq9_of_every_pair_of_scores():
+    for scores in range(28 * 22):
+        assert patients.phq9_of(np.int64(scores)) == scores // 22
+
+
+def test_every_course_has_its_number():
+    seen = set()
+    for code in range(40 * patients.N_MISSED):
+        course = courses.course_of(code, 100)
+        seen.add((course.sessions, course.dna, course.cancelled, course.interval))
+        assert course.end == 100 + course.interval * (course.sessions + course.dna + course.cancelled - 1)
+        assert (course.sessions == 1) == (code < patients.N_MISSED)
+    assert seen == set(product(range(1, 41), range(11), range(11), (7, 14)))
+
+
+@pytest.mark.parametrize("n_services", [1, 2, 5])
+@pytest.mark.parametrize("crossing", [0.0, 0.3, 1.0])
+def test_service_of_a_patient(n_services, crossing):
+    scale = (n_services - 1) / max(crossing, 1e-30)
+    truth = patients.Truth(*[0.0] * len(patients.Truth._fields))._replace(crossing=scale)
+    n = 20_000
+    drawn = [
+        patients.choose_service(np.uint64(k * (2**32 // n)), 1 % n_services, n_services, truth)
+        for k in range(n)
+    ]
+    share = np.bincount(drawn, minlength=n_services) / n
+    own = 1 if n_services == 1 else 1 - crossing
+    # Equally spaced numbers: within a step for each of the services.
+    assert share[1 % n_services] == pytest.approx(own, abs=n_services / n)
+    others = np.delete(share, 1 % n_services)
+    assert np.allclose(others, (1 - own) / max(n_services - 1, 1), atol=n_services / n)

@@ -148,17 +148,16 @@ def test_measures_in_use():
 
 def test_last_scores_lie_on_their_side_and_in_range():
     last, above = t.last_shares(ENGLAND.courses, MEASURES_USED)
-    width = above.shape[2]
-    last = last.reshape(3, 3, len(MEASURES_USED), width, width)
-    assert np.allclose(last.sum(axis=-1), 1)
-    points = np.arange(width)
-    for m, key in enumerate(MEASURES_USED):
+    for part, key in zip(last, MEASURES_USED, strict=True):
         measure = MEASURES[key]
+        points = np.arange(part.shape[1])
+        part = part.reshape(3, 3, points.size, points.size)
+        assert np.allclose(part.sum(axis=-1), 1)
         possible = (points >= measure.low) & (points <= measure.high)
         below = points < measure.caseness
-        assert (last[:, :, m][..., ~possible] == 0).all()
-        assert (last[:2, :, m][..., ~below] == 0).all()
-        assert (last[2, :, m][..., below] == 0).all()
+        assert (part[..., ~possible] == 0).all()
+        assert (part[:2][..., ~below] == 0).all()
+        assert (part[2][..., below] == 0).all()
     assert ((above >= 0) & (above <= 1)).all()
     # The responses are ordered, the best first; only what is certain anyway is equal.
     assert (np.diff(above, axis=0) > -1e-12).all()  # rounding
@@ -171,10 +170,3 @@ def test_above_is_the_upper_tail_of_the_line():
     # Far from the ends of the range: the normal tail above 9.5, which the points approximate to 1e-3.
     mean = 10 * (0.2 + 0.7 * 1.2)
     assert above[0, 0, 12] == pytest.approx(stats.norm.sf(9.5, mean, 2.5), abs=2e-3)
-
-
-def test_numbers_are_floats_whatever_the_scenario_holds():
-    # Else every mixture of whole and other numbers would be a type of its own, and compile the kernels anew.
-    truth = t.build_truth(ENGLAND.replace(intercept=1, completion=1, crossing=0), 1, 2)
-    assert {type(value) for value in truth[:-2]} == {float}
-    assert {type(value) for value in truth[-2:]} == {int}

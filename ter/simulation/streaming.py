@@ -1,0 +1,86 @@
+"""A network of any size as one Parquet file, in the memory of a few therapists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ter.errors import OptionError
+from ter.measures import OUTCOME_COLUMNS
+from ter.simulation.caseloads import episodes_of, set_up
+from ter.simulation.checks import check_count
+from ter.simulation.scenario import Scenario
+
+#: Episodes that are held at a time, about.
+ROWS = 500_000
+
+
+def stream_episodes(
+    scenario: Scenario,
+    seed: int,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    rows: int = ROWS,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Simulate a network into a Parquet file, some therapists at a time.
+
+    The rows are those of ``simulate(scenario, seed).episodes``, in their order, without the outcome columns:
+    what `write_simulation` writes as ``episodes.parquet``. Memory depends on `rows`, and on the largest
+    caseload where that is larger, but not on the number of therapists. The file is written beside its place,
+    under a name that ends in ``.partial``, and moved there when it is whole.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed : int
+    path : Path
+        The file; its folder is made where it does not exist.
+    overwrite : bool
+        Whether to replace a file that is there.
+    rows : int
+        Episodes to be held at a time, on average.
+    progress : callable, optional
+        Told how many therapists are done, and of how many.
+
+    Returns
+    -------
+    int
+        Episodes written.
+
+    Raises
+    ------
+    OptionError
+        If the file is there and `overwrite` is false, or for a seed or `rows` out of range.
+    """
+    if path.exists() and not overwrite:
+        raise OptionError(f"{path} exists already. Choose another file, or ask for it to be overwritten.")
+    check_count("rows", rows, 1, 1_000_000_000)
+    n_therapists = scenario.network.n_therapists
+    step = max(1, min(n_therapists, int(rows / max(scenario.network.mean_caseload, 1.0))))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    written = 0
+    try:
+        writer: pq.ParquetWriter | None = None
+        for first in range(0, n_therapists, step):
+            setup = set_up(scenario, seed, range(first, min(first + step, n_therapists)))
+            episodes = episodes_of(setup, setup.record()).drop(columns=list(OUTCOME_COLUMNS))
+            table = pa.Table.from_pandas(episodes, preserve_index=False)
+            if writer is None:
+                writer = pq.ParquetWriter(aside, table.schema, compression="zstd")
+            writer.write_table(table)
+            written += len(episodes)
+            if progress is not None:
+                progress(min(first + step, n_therapists), n_therapists)
+        if writer is not None:
+            writer.close()
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return written

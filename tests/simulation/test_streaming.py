@@ -1,0 +1,76 @@
+"""A streamed network is the simulated one, whole or not at all, in memory that does not grow."""
+
+import tracemalloc
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pandas.testing import assert_frame_equal
+
+from ter.errors import OptionError
+from ter.simulation import Scenario, simulate, stream_episodes
+from ter.sources import read_episodes
+
+SCENARIO = Scenario.preset("england_2024_25", n_therapists=90, n_services=5, mean_caseload=12)
+
+
+@pytest.mark.parametrize("rows", [1, 100, 10_000])
+def test_what_is_streamed_is_what_is_simulated(tmp_path, rows):
+    told = []
+    path = tmp_path / "new" / "episodes.parquet"
+    n = stream_episodes(SCENARIO, 2**64 - 1, path, rows=rows, progress=lambda *at: told.append(at))
+    expected = simulate(SCENARIO, 2**64 - 1).episodes
+    assert n == len(expected)
+    assert_frame_equal(read_episodes(path), expected)
+    assert [file.name for file in path.parent.iterdir()] == ["episodes.parquet"]
+    assert told[-1] == (90, 90)
+    assert sorted(told) == told
+
+
+def peak(path, n_therapists):
+    scenario = SCENARIO.replace(n_therapists=n_therapists, mean_caseload=20, caseload_cv=0.2)
+    tracemalloc.start()
+    before = pa.default_memory_pool().bytes_allocated()
+    stream_episodes(scenario, 3, path, rows=2_000, overwrite=True)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return most, pa.default_memory_pool().bytes_allocated() - before
+
+
+def test_memory_does_not_grow_with_the_number_of_therapists(tmp_path):
+    path = tmp_path / "episodes.parquet"
+    peak(path, 200)  # what is loaded and cached once
+    small, _ = peak(path, 400)
+    large, left = peak(path, 4_000)
+    # Ten times the therapists. Footers of row groups grow, by some kilobytes each, outside of tracemalloc.
+    assert large < 1.3 * small
+    assert left < 1_000_000
+
+
+def test_no_file_is_replaced_unless_asked(tmp_path):
+    path = tmp_path / "episodes.parquet"
+    path.write_text("mine")
+    with pytest.raises(OptionError, match="exists already"):
+        stream_episodes(SCENARIO, 1, path)
+    assert path.read_text() == "mine"
+    stream_episodes(SCENARIO, 1, path, overwrite=True)
+    assert len(pd.read_parquet(path)) > 0
+
+
+def test_a_stream_that_breaks_off_leaves_what_was_there(tmp_path):
+    path = tmp_path / "episodes.parquet"
+    path.write_text("mine")
+
+    def stop(done, of):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stream_episodes(SCENARIO, 1, path, overwrite=True, rows=100, progress=stop)
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("rows", [0, -1, 1.5, True])
+def test_bad_sizes_are_refused(tmp_path, rows):
+    with pytest.raises(OptionError, match="rows"):
+        stream_episodes(SCENARIO, 1, tmp_path / "episodes.parquet", rows=rows)
