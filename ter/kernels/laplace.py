@@ -1,8 +1,10 @@
 """Sums over rows for the joint Laplace approximation with two crossed factors.
 
 At eta_i = x_i'beta + u_j(i) + v_s(i) each row has a residual r = y - n p, a weight w = n p (1 - p) and its
-derivative k = w (1 - 2p). All that the algebra between passes needs are their sums over therapist-service
-cells, and over rows with X.
+derivatives k = w (1 - 2p) and m = w (1 - 6 p (1 - p)). All that the algebra between passes (`crossed.py`)
+needs are their sums over therapist-service cells, and over rows with X.
+
+Rows are taken in blocks that fit the cache, column by column, so that every loop over patients vectorises.
 """
 
 from __future__ import annotations
@@ -13,17 +15,58 @@ import numpy as np
 from numba import njit
 
 from ter.kernels._jit import FAST
-from ter.kernels.rows import ETA_MAX, FloatArray, Rows, clamp, expit
+from ter.kernels.products import BLOCK, add_products
+from ter.kernels.rows import ETA_MAX, FloatArray, IntArray, Rows, add_columns, clamp, exponentials
 
 
 @njit(**FAST)
 def linear_predictor(lo: int, hi: int, rows: Rows, beta: FloatArray, out: FloatArray) -> None:
     """out[i] = x_i'beta for the rows of inner levels lo to hi."""
-    for i in range(rows.row_ptr[lo], rows.row_ptr[hi]):
-        eta = 0.0
-        for p in range(beta.size):
-            eta += rows.X[i, p] * beta[p]
-        out[i] = eta
+    columns = rows.X.T
+    stop = rows.row_ptr[hi]
+    for start in range(rows.row_ptr[lo], stop, BLOCK):
+        eta = out[start : min(start + BLOCK, stop)]
+        eta[:] = 0.0
+        add_columns(columns, start, beta, eta)
+
+
+@njit(**FAST)
+def block_terms(
+    start: int,
+    n: int,
+    first: int,
+    rows: Rows,
+    fixed: FloatArray,
+    offset: FloatArray,
+    eta: FloatArray,
+    odds: FloatArray,
+    shift: IntArray,
+    p: FloatArray,
+    w: FloatArray,
+) -> int:
+    """Probabilities p and weights w of the n rows from `start`, which begin in the cell `first`.
+
+    Also left: eta, and odds = exp(-|eta|). Returns the last of the block's cells.
+    """
+    c = first
+    while True:
+        o = offset[c]
+        for i in range(max(rows.cell_ptr[c] - start, 0), min(rows.cell_ptr[c + 1] - start, n)):
+            eta[i] = fixed[start + i] + o
+        if rows.cell_ptr[c + 1] >= start + n:
+            break
+        c += 1
+    for i in range(n):
+        eta[i] = clamp(eta[i], -ETA_MAX, ETA_MAX)
+        odds[i] = -abs(eta[i])
+    exponentials(odds[:n], odds[:n], shift[:n])
+    trials = rows.trials[start : start + n]
+    for i in range(n):
+        e = odds[i]
+        d = 1.0 / (1.0 + e)
+        p[i] = d if eta[i] >= 0.0 else e * d
+        w[i] = trials[i] * e * d * d
+    return c
 
 
 @njit(**FAST)
@@ -34,28 +77,122 @@ def cell_sums(
     fixed: FloatArray,
     u: FloatArray,
     v: FloatArray,
+    offset: FloatArray,
     residual: FloatArray,
     weight: FloatArray,
+    third: FloatArray,
 ) -> float:
-    """Log-likelihood (without binomial constants), and sums of residuals and weights by cell (C,)."""
-    total = 0.0
+    """Log-likelihood (without binomial constants), and by cell (C,): u + v, and sums of r, w and k."""
     for j in range(lo, hi):
         for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
-            offset = u[j] + v[rows.cell_outer[c]]
-            r = 0.0
-            w = 0.0
-            for i in range(rows.cell_ptr[c], rows.cell_ptr[c + 1]):
-                eta = clamp(fixed[i] + offset, -ETA_MAX, ETA_MAX)
-                e = math.exp(-abs(eta))
-                d = 1.0 / (1.0 + e)
-                p = d if eta >= 0.0 else e * d
-                n = rows.trials[i]
-                r += rows.y[i] - n * p
-                w += n * e * d * d
-                total += rows.y[i] * eta - n * (max(eta, 0.0) + math.log1p(e))
-            residual[c] = r
-            weight[c] = w
+            offset[c] = u[j] + v[rows.cell_outer[c]]
+            residual[c] = 0.0
+            weight[c] = 0.0
+            third[c] = 0.0
+    eta = np.empty(BLOCK)
+    odds = np.empty(BLOCK)
+    shift = np.empty(BLOCK, np.int64)
+    p = np.empty(BLOCK)
+    w = np.empty(BLOCK)
+    r = np.empty(BLOCK)
+    k = np.empty(BLOCK)
+    total = 0.0
+    c = rows.unit_cells[lo]
+    stop = rows.row_ptr[hi]
+    for start in range(rows.row_ptr[lo], stop, BLOCK):
+        n = min(BLOCK, stop - start)
+        y = rows.y[start : start + n]
+        trials = rows.trials[start : start + n]
+        last = block_terms(start, n, c, rows, fixed, offset, eta, odds, shift, p, w)
+        linear = 0.0
+        for i in range(n):
+            r[i] = y[i] - trials[i] * p[i]
+            k[i] = w[i] * (1.0 - 2.0 * p[i])
+            linear += y[i] * eta[i] - trials[i] * max(eta[i], 0.0)
+        if rows.binary:
+            # At most 2^256.
+            product = 1.0
+            for i in range(n):
+                product *= 1.0 + odds[i]
+            linear -= math.log(product)
+        else:
+            for i in range(n):
+                linear -= trials[i] * math.log1p(odds[i])
+        total += linear
+        for d in range(c, last + 1):
+            sum_r = 0.0
+            sum_w = 0.0
+            sum_k = 0.0
+            for i in range(max(rows.cell_ptr[d] - start, 0), min(rows.cell_ptr[d + 1] - start, n)):
+                sum_r += r[i]
+                sum_w += w[i]
+                sum_k += k[i]
+            residual[d] += sum_r
+            weight[d] += sum_w
+            third[d] += sum_k
+        c = last + (rows.cell_ptr[last + 1] == start + n)
     return total
+
+
+@njit(**FAST)
+def row_gradient(
+    lo: int,
+    hi: int,
+    rows: Rows,
+    fixed: FloatArray,
+    offset: FloatArray,
+    leverage: FloatArray,
+    shift_of_modes: FloatArray,
+    gradient: FloatArray,
+) -> None:
+    """The gradient that `row_sums` adds to, and nothing else."""
+    P = rows.X.shape[1]
+    columns = rows.X.T
+    eta = np.empty(BLOCK)
+    odds = np.empty(BLOCK)
+    scratch = np.empty(BLOCK, np.int64)
+    p = np.empty(BLOCK)
+    w = np.empty(BLOCK)
+    q = np.empty(BLOCK)
+    s = np.empty(BLOCK)
+    rho = np.empty(BLOCK)
+    c = rows.unit_cells[lo]
+    stop = rows.row_ptr[hi]
+    for start in range(rows.row_ptr[lo], stop, BLOCK):
+        n = min(BLOCK, stop - start)
+        y = rows.y[start : start + n]
+        trials = rows.trials[start : start + n]
+        last = block_terms(start, n, c, rows, fixed, offset, eta, odds, scratch, p, w)
+        fill_block(start, n, c, last, rows, leverage, shift_of_modes, q, s)
+        for i in range(n):
+            k = w[i] * (1.0 - 2.0 * p[i])
+            rho[i] = y[i] - trials[i] * p[i] - 0.5 * (q[i] * k - s[i] * w[i])
+        for a in range(P):
+            column = columns[a][start : start + n]
+            g = 0.0
+            for i in range(n):
+                g += rho[i] * column[i]
+            gradient[a] += g
+        c = last + (rows.cell_ptr[last + 1] == start + n)
+
+
+@njit(**FAST)
+def fill_block(
+    start: int,
+    n: int,
+    first: int,
+    last: int,
+    rows: Rows,
+    by_cell: FloatArray,
+    also: FloatArray,
+    out: FloatArray,
+    out_also: FloatArray,
+) -> None:
+    """Give the block's rows the values of their cells."""
+    for c in range(first, last + 1):
+        for i in range(max(rows.cell_ptr[c] - start, 0), min(rows.cell_ptr[c + 1] - start, n)):
+            out[i] = by_cell[c]
+            out_also[i] = also[c]
 
 
 @njit(**FAST)
@@ -64,107 +201,87 @@ def row_sums(
     hi: int,
     rows: Rows,
     fixed: FloatArray,
-    u: FloatArray,
-    v: FloatArray,
+    offset: FloatArray,
     leverage: FloatArray,
-    third: FloatArray,
-    weighted: FloatArray,
+    shift_of_modes: FloatArray,
+    exact: float,
+    joint: float,
     gradient: FloatArray,
-    third_x: FloatArray,
     information: FloatArray,
-    with_information: bool,
+    inner: FloatArray,
+    outer: FloatArray,
+    inner_omega: FloatArray,
+    outer_omega: FloatArray,
+    cell_k: FloatArray,
+    cell_omega: FloatArray,
 ) -> None:
-    """Sums with X at the modes.
+    """Sums with X at the modes. q is the cells' `leverage` (C,), s their `shift_of_modes` (C,).
 
-    Written by cell: third (C,), the sum of k; weighted (C, P), the sum of w x. Added to: gradient (P,), the
-    sum of r x; third_x (P,), the sum of leverage k x; and, if asked for, which takes most of the time, the
-    lower triangle of information (P, P), the sum of w x x'.
+    Added to: gradient (P,), the sum of rho x with rho = r - (q k - s w) / 2; the lower triangle of
+    information (P, P), the sum of omega x x' with omega = joint w + exact (q m - s k) / 2; inner (J, P) and
+    outer (S, P), sums of w x by level, inner_omega and outer_omega the same of omega x; by cell, cell_k
+    (C, P) the sums of k x and cell_omega (C,) of omega.
     """
     P = rows.X.shape[1]
-    wx = np.empty(P)
-    for j in range(lo, hi):
-        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
-            offset = u[j] + v[rows.cell_outer[c]]
-            sum_k = 0.0
-            q = leverage[c]
-            for i in range(rows.cell_ptr[c], rows.cell_ptr[c + 1]):
-                p = expit(clamp(fixed[i] + offset, -ETA_MAX, ETA_MAX))
-                r = rows.y[i] - rows.trials[i] * p
-                w = rows.trials[i] * p * (1.0 - p)
-                k = w * (1.0 - 2.0 * p)
-                sum_k += k
-                for a in range(P):
-                    x = rows.X[i, a]
-                    wx[a] = w * x
-                    gradient[a] += r * x
-                    third_x[a] += q * k * x
-                    weighted[c, a] += wx[a]
-                if with_information:
-                    for a in range(P):
-                        for b in range(a + 1):
-                            information[a, b] += wx[a] * rows.X[i, b]
-            third[c] = sum_k
-
-
-@njit(**FAST)
-def fold_cells(rows: Rows, weighted: FloatArray, inner: FloatArray, outer: FloatArray) -> None:
-    """Add the cells' sums of w x (C, P) to those of the inner (J, P) and of the outer levels (S, P)."""
-    for j in range(rows.unit_cells.size - 1):
-        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
-            s = rows.cell_outer[c]
-            for p in range(weighted.shape[1]):
-                inner[j, p] += weighted[c, p]
-                outer[s, p] += weighted[c, p]
-
-
-@njit(**FAST)
-def eliminate(
-    rows: Rows, weight: FloatArray, inverse: FloatArray, inner: FloatArray, outer: FloatArray
-) -> None:
-    """Take C' D^-1 inner from the outer levels' sums (S, P): what is left once the inner effects are gone."""
-    for j in range(rows.unit_cells.size - 1):
-        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
-            f = inverse[j] * weight[c]
-            for p in range(inner.shape[1]):
-                outer[rows.cell_outer[c], p] -= f * inner[j, p]
-
-
-@njit(**FAST)
-def schur_complement(rows: Rows, weight: FloatArray, inverse: FloatArray, out: FloatArray) -> None:
-    """Out -= C' D^-1 C: C holds the cells' weights (inner x outer), D^-1 is the diagonal `inverse`."""
-    for j in range(rows.unit_cells.size - 1):
-        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
-            f = inverse[j] * weight[c]
-            s = rows.cell_outer[c]
-            for d in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
-                out[s, rows.cell_outer[d]] -= f * weight[d]
-
-
-@njit(**FAST)
-def variances(
-    rows: Rows,
-    weight: FloatArray,
-    inverse: FloatArray,
-    outer_inverse: FloatArray,
-    inner_variance: FloatArray,
-    leverage: FloatArray,
-) -> None:
-    """Variances under the inverse of the joint Hessian: of u_j (J,), and of u_j + v_s for each cell (C,).
-
-    outer_inverse (S, S) is the inverse of the Schur complement.
-    """
-    S = outer_inverse.shape[0]
-    row = np.empty(S)
-    for j in range(rows.unit_cells.size - 1):
-        row[:] = 0.0
-        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
-            f = weight[c] * inverse[j]
-            for m in range(S):
-                row[m] += f * outer_inverse[rows.cell_outer[c], m]
-        h = inverse[j]
-        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
-            h += inverse[j] * weight[c] * row[rows.cell_outer[c]]
-        inner_variance[j] = h
-        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
-            s = rows.cell_outer[c]
-            leverage[c] = h - 2.0 * row[s] + outer_inverse[s, s]
+    columns = rows.X.T
+    # Rows of 2,048 bytes would all fall on the same few lines of the cache.
+    x = np.zeros((P, BLOCK + 8))
+    wx = np.empty((2, BLOCK))
+    eta = np.empty(BLOCK)
+    odds = np.empty(BLOCK)
+    scratch = np.empty(BLOCK, np.int64)
+    p = np.empty(BLOCK)
+    w = np.empty(BLOCK)
+    k = np.empty(BLOCK)
+    q = np.empty(BLOCK)
+    s = np.empty(BLOCK)
+    rho = np.empty(BLOCK)
+    omega = np.zeros(BLOCK)
+    j = lo
+    c = rows.unit_cells[lo]
+    stop = rows.row_ptr[hi]
+    for start in range(rows.row_ptr[lo], stop, BLOCK):
+        n = min(BLOCK, stop - start)
+        y = rows.y[start : start + n]
+        trials = rows.trials[start : start + n]
+        last = block_terms(start, n, c, rows, fixed, offset, eta, odds, scratch, p, w)
+        fill_block(start, n, c, last, rows, leverage, shift_of_modes, q, s)
+        for i in range(n):
+            k[i] = w[i] * (1.0 - 2.0 * p[i])
+            rho[i] = y[i] - trials[i] * p[i] - 0.5 * (q[i] * k[i] - s[i] * w[i])
+            m = w[i] * (1.0 - 6.0 * p[i] * (1.0 - p[i]))
+            omega[i] = joint * w[i] + 0.5 * exact * (q[i] * m - s[i] * k[i])
+        if n < BLOCK:
+            omega[n:] = 0.0
+            rho[n:] = 0.0
+        for a in range(P):
+            column = columns[a][start : start + n]
+            g = 0.0
+            for i in range(n):
+                x[a, i] = column[i]
+                g += rho[i] * column[i]
+            gradient[a] += g
+        for d in range(c, last + 1):
+            first = max(rows.cell_ptr[d] - start, 0)
+            stop_cell = min(rows.cell_ptr[d + 1] - start, n)
+            while rows.unit_cells[j + 1] <= d:
+                j += 1
+            t = rows.cell_outer[d]
+            for i in range(first, stop_cell):
+                cell_omega[d] += omega[i]
+            for a in range(P):
+                sum_w = 0.0
+                sum_omega = 0.0
+                sum_k = 0.0
+                for i in range(first, stop_cell):
+                    xi = x[a, i]
+                    sum_w += w[i] * xi
+                    sum_omega += omega[i] * xi
+                    sum_k += k[i] * xi
+                inner[j, a] += sum_w
+                outer[t, a] += sum_w
+                inner_omega[j, a] += sum_omega
+                outer_omega[t, a] += sum_omega
+                cell_k[d, a] += sum_k
+        c = last + (rows.cell_ptr[last + 1] == start + n)
+        add_products(x, omega, wx, information)

@@ -17,6 +17,8 @@ IntArray = NDArray[np.int64]
 #: Linear predictors are held within +-ETA_MAX, so that exp(eta) exp(u) stays finite: a probability beyond
 #: is 0 or 1 to all digits.
 ETA_MAX = 340.0
+LOG_2_E = 1.4426950408889634
+LOG_2 = 0.6931471805599453
 
 
 class Rows(NamedTuple):
@@ -35,6 +37,7 @@ class Rows(NamedTuple):
     cell_outer : ndarray of int64, shape (C,)
         Outer level of each cell; all 0 without an outer factor.
     X : ndarray of float64, shape (N, P)
+        Column by column in memory (Fortran order), so that loops over rows vectorise.
     y, trials : ndarray of float64, shape (N,)
         Successes and patients of each row.
     binary : bool
@@ -66,6 +69,54 @@ def expit(x: float) -> float:
 
 
 @njit(**FAST)
+def exponentials(x: FloatArray, out: FloatArray, shift: IntArray) -> None:
+    """out[i] = exp(x[i]) for |x[i]| <= 700; `shift` is scratch of the same length, and out may be x.
+
+    x = k log 2 + r with |r| <= log(2) / 2: the Taylor polynomial of degree 13 in r, whose remainder is below
+    1e-17, and k added to the exponent's bits. Unlike a call of `math.exp` this loop vectorises.
+    """
+    for i in range(x.size):
+        k = np.floor(x[i] * LOG_2_E + 0.5)
+        shift[i] = np.int64(np.int32(k)) << 52
+        r = x[i] - k * LOG_2
+        high = 1.0 / 39916800.0 + r * (1.0 / 479001600.0 + r * (1.0 / 6227020800.0))
+        high = 1.0 / 362880.0 + r * (1.0 / 3628800.0 + r * high)
+        high = 1.0 / 5040.0 + r * (1.0 / 40320.0 + r * high)
+        high = 1.0 / 120.0 + r * (1.0 / 720.0 + r * high)
+        high = 1.0 / 6.0 + r * (1.0 / 24.0 + r * high)
+        out[i] = 1.0 + r * (1.0 + r * (0.5 + r * high))
+    bits = out.view(np.int64)
+    for i in range(x.size):
+        bits[i] += shift[i]
+
+
+@njit(**FAST)
+def add_columns(columns: FloatArray, start: int, beta: FloatArray, eta: FloatArray) -> None:
+    """Add x_i'beta of the rows from `start` on to eta, four columns at a time; columns (P, N) is X'."""
+    n = eta.size
+    P = beta.size
+    p = 0
+    while p + 4 <= P:
+        a = columns[p][start : start + n]
+        b = columns[p + 1][start : start + n]
+        c = columns[p + 2][start : start + n]
+        d = columns[p + 3][start : start + n]
+        fa = beta[p]
+        fb = beta[p + 1]
+        fc = beta[p + 2]
+        fd = beta[p + 3]
+        for i in range(n):
+            eta[i] += fa * a[i] + fb * b[i] + fc * c[i] + fd * d[i]
+        p += 4
+    while p < P:
+        a = columns[p][start : start + n]
+        fa = beta[p]
+        for i in range(n):
+            eta[i] += fa * a[i]
+        p += 1
+
+
+@njit(**FAST)
 def most_rows(lo: int, hi: int, rows: Rows) -> int:
     """Rows of the largest of the units lo to hi."""
     most = 0
@@ -75,29 +126,29 @@ def most_rows(lo: int, hi: int, rows: Rows) -> int:
 
 
 @njit(**FAST)
-def odds_of_unit(j: int, rows: Rows, beta: FloatArray, v: FloatArray, odds: FloatArray) -> float:
-    """odds[i] = exp(x_i'beta + v) for all rows of unit j; returns the largest linear predictor."""
+def load_unit(
+    j: int, rows: Rows, beta: FloatArray, v: FloatArray, odds: FloatArray
+) -> tuple[float, float, float]:
+    """odds[i] = exp(x_i'beta + v) for all rows of unit j.
+
+    Returns the largest linear predictor, sum_i y_i and sum_i y_i eta_i.
+    """
     start = rows.row_ptr[j]
-    largest = -ETA_MAX
+    n = rows.row_ptr[j + 1] - start
+    eta = odds[:n]
     for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
         offset = v[rows.cell_outer[c]]
-        for i in range(rows.cell_ptr[c], rows.cell_ptr[c + 1]):
-            eta = offset
-            for p in range(beta.size):
-                eta += rows.X[i, p] * beta[p]
-            eta = clamp(eta, -ETA_MAX, ETA_MAX)
-            largest = max(largest, eta)
-            odds[i - start] = math.exp(eta)
-    return largest
-
-
-@njit(**FAST)
-def row_terms(odds: FloatArray, y: FloatArray) -> tuple[float, float]:
-    """sum_i y_i and sum_i y_i eta_i: what u is multiplied by, and the part that does not depend on u."""
+        for i in range(rows.cell_ptr[c] - start, rows.cell_ptr[c + 1] - start):
+            eta[i] = offset
+    add_columns(rows.X.T, start, beta, eta)
+    y = rows.y[start : start + n]
+    largest = -ETA_MAX
     successes = 0.0
     linear = 0.0
-    for i in range(y.size):
-        if y[i] != 0.0:
-            successes += y[i]
-            linear += y[i] * math.log(odds[i])
-    return successes, linear
+    for i in range(n):
+        eta[i] = clamp(eta[i], -ETA_MAX, ETA_MAX)
+        largest = max(largest, eta[i])
+        successes += y[i]
+        linear += y[i] * eta[i]
+    exponentials(eta, eta, np.empty(n, np.int64))
+    return largest, successes, linear

@@ -5,36 +5,40 @@
                      - 1/2 log det H + (J + S)/2 log 2 pi
 
 with H the negative Hessian in (u, v) at the mode (Bates et al. 2015; Kristensen et al. 2016). The block of u
-in H is diagonal, so that u is eliminated by a Schur complement of the size of the outer factor. The gradient
-is exact: it holds the third derivatives that come from log det H, directly and through the modes.
+in H is diagonal, so that u is eliminated by a Schur complement of the size of the outer factor. Gradient and
+Hessian are exact: they hold what comes from log det H, directly and through the modes, by implicit
+differentiation of the modes' equations (docs/inference.md has the formulas).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky
 
 from ter.features.design import FloatArray
-from ter.kernels.laplace import (
-    cell_sums,
+from ter.kernels.crossed import (
+    across,
     eliminate,
-    fold_cells,
-    linear_predictor,
-    row_sums,
+    hessian_changes,
     schur_complement,
+    substitute,
     variances,
 )
+from ter.kernels.laplace import cell_sums, linear_predictor, row_gradient, row_sums
 from ter.models.layout import Layout
 from ter.models.newton import Evaluation
 from ter.models.parallel import map_partitions
 from ter.models.sums import sum_by
 
 MODE_ITERATIONS = 200
-MODE_DECREMENT = 1e-11
+MODE_DECREMENT = 1e-8
 #: Keeps the information of an SD positive where the effects have shrunk to nothing.
 TINY_INFORMATION = 1e-12
+#: Numbers that the shares of the work on the Hessian may hold between them.
+SHARED_NUMBERS = 4_000_000
+MAX_SHARES = 8
 
 
 @dataclass(eq=False)
@@ -44,12 +48,13 @@ class Modes:
     Attributes
     ----------
     u, v : ndarray, shapes (J,), (S,)
+        v is a single 0 without an outer factor.
     joint : float
         log p(y, u, v) at the modes, without binomial constants.
     log_det : float
         log det H + J log sigma_u^2 + S log sigma_v^2.
-    weight : ndarray, shape (C,)
-        Sum of weights of each cell.
+    offset, weight, third : ndarray, shape (C,)
+        u + v, and sums of the weights and of their derivatives, by cell.
     inverse : ndarray, shape (J,)
         Inverse of the diagonal block of u.
     factor : ndarray, shape (S, S)
@@ -60,61 +65,141 @@ class Modes:
     v: FloatArray
     joint: float
     log_det: float
+    offset: FloatArray
     weight: FloatArray
+    third: FloatArray
     inverse: FloatArray
     factor: FloatArray
 
 
-class LaplaceLikelihood:
-    """The Laplace log-likelihood in (beta, log sigma); it keeps the last modes as the next start."""
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """One factor's effects at their modes.
 
-    def __init__(self, layout: Layout) -> None:
+    Attributes
+    ----------
+    effect : ndarray, shape (L,)
+    shift : ndarray, shape (L,)
+        Its part of H^-1 (sums of leverage x third derivative).
+    effect_variance : ndarray, shape (L,)
+        Variances under H^-1.
+    variance : float
+        sigma^2.
+    """
+
+    effect: FloatArray
+    shift: FloatArray
+    effect_variance: FloatArray
+    variance: float
+
+    @property
+    def shrink(self) -> FloatArray:
+        """How much of the prior variance is gone, shape (L,)."""
+        return 1.0 - self.effect_variance / self.variance
+
+    @property
+    def gradient_log_sd(self) -> float:
+        """Derivative of the log-likelihood in log sigma: twice that in log sigma^2."""
+        pull = float(self.effect @ (self.effect - self.shift)) / self.variance
+        return pull - float(self.shrink.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """What is known at (beta, log sigma) from passes that do not read X.
+
+    Attributes
+    ----------
+    value : float
+        The Laplace log-likelihood.
+    fixed : ndarray, shape (N,)
+        x'beta.
+    modes : Modes
+    outer_inverse : ndarray, shape (S, S)
+        Inverse of the Schur complement; a single 0 without an outer factor.
+    leverage, cell_shift : ndarray, shape (C,)
+        Variance of u + v under H^-1; the two factors' shifts, added.
+    factors : tuple of Factor
+        Inner, then outer.
+    """
+
+    value: float
+    fixed: FloatArray
+    modes: Modes
+    outer_inverse: FloatArray
+    leverage: FloatArray
+    cell_shift: FloatArray
+    factors: tuple[Factor, ...]
+
+    @property
+    def gradient_log_sd(self) -> FloatArray:
+        """Derivatives in the log SDs, shape (F,)."""
+        return np.array([factor.gradient_log_sd for factor in self.factors])
+
+
+class LaplaceLikelihood:
+    """The Laplace log-likelihood in (beta, log sigma); it keeps the last modes as the next start.
+
+    Parameters
+    ----------
+    layout : Layout
+    v : ndarray, shape (S,), optional
+        Where the search for the modes of the outer factor starts.
+    """
+
+    def __init__(self, layout: Layout, v: FloatArray | None = None) -> None:
         self.layout = layout
         self.parts = layout.partitions()
         self.n_outer = layout.n_outer
         self.cell_inner = np.repeat(np.arange(layout.n_inner), np.diff(layout.rows.unit_cells))
-        self._start = (np.zeros(layout.n_inner), np.zeros(max(1, layout.n_outer)))
+        self._start = (np.zeros(layout.n_inner), np.zeros(max(1, layout.n_outer)) if v is None else v)
+        self._moves: tuple[FloatArray, FloatArray] | None = None
+        self._last: tuple[FloatArray, FloatArray, Modes] | None = None
 
     # -- algebra with H^-1
     # --------------------------------------------------------------------------------------------
 
-    def _across(self, weight: FloatArray, v: FloatArray) -> FloatArray:
-        """C v: from outer to inner."""
-        return sum_by(self.cell_inner, weight * v[self.layout.rows.cell_outer], self.layout.n_inner)
-
-    def _down(self, weight: FloatArray, u: FloatArray) -> FloatArray:
-        """C' u: from inner to outer."""
-        return sum_by(self.layout.rows.cell_outer, weight * u[self.cell_inner], self.n_outer)
-
     def _solve(self, modes: Modes, a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """H^-1 (a, b)."""
+        """H^-1 (a, b) for a (J, n) and b (S, n), which are overwritten."""
+        rows = self.layout.rows
         if not self.n_outer:
-            return modes.inverse * a, b
-        y = cho_solve((modes.factor, True), b - self._down(modes.weight, modes.inverse * a))
-        return modes.inverse * (a - self._across(modes.weight, y)), y
+            return modes.inverse[:, None] * a, np.zeros_like(b)
+        eliminate(rows, modes.weight, modes.inverse, a, b)
+        b = np.ascontiguousarray(cho_solve((modes.factor, True), b))
+        substitute(rows, modes.weight, modes.inverse, a, b)
+        return a, b
+
+    def _by_level(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Cells' values (C,) summed by inner level (J,) and by outer level (S,)."""
+        rows, lay = self.layout.rows, self.layout
+        return (
+            sum_by(self.cell_inner, values, lay.n_inner),
+            sum_by(rows.cell_outer, values, max(1, self.n_outer)),
+        )
 
     # -- modes
     # --------------------------------------------------------------------------------------------------------
 
-    def _cells(self, fixed: FloatArray, u: FloatArray, v: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+    def _cells(
+        self, fixed: FloatArray, u: FloatArray, v: FloatArray
+    ) -> tuple[float, FloatArray, FloatArray, FloatArray, FloatArray]:
         rows = self.layout.rows
-        residual = np.zeros(rows.cell_outer.size)
-        weight = np.zeros(rows.cell_outer.size)
+        offset, residual, weight, third = np.empty((4, rows.cell_outer.size))
 
         def work(part: tuple[int, int]) -> float:
-            return float(cell_sums(*part, rows, fixed, u, v, residual, weight))
+            return float(cell_sums(*part, rows, fixed, u, v, offset, residual, weight, third))
 
-        return sum(map_partitions(work, self.parts)), residual, weight
+        return sum(map_partitions(work, self.parts)), offset, residual, weight, third
 
     def _factorise(self, weight: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-        lay = self.layout
-        diagonal = sum_by(self.cell_inner, weight, lay.n_inner) + 1.0 / variance[0]
+        inner, outer = self._by_level(weight)
+        diagonal = inner + 1.0 / variance[0]
         inverse = 1.0 / diagonal
         log_det = float(np.log(diagonal * variance[0]).sum())
         if not self.n_outer:
             return inverse, np.zeros((0, 0)), log_det
-        schur = np.diag(sum_by(lay.rows.cell_outer, weight, self.n_outer) + 1.0 / variance[1])
-        schur_complement(lay.rows, weight, inverse, schur)
+        schur = np.diag(outer + 1.0 / variance[1])
+        schur_complement(self.layout.rows, weight, inverse, schur)
         factor = cholesky(schur, lower=True)
         return (
             inverse,
@@ -125,33 +210,32 @@ class LaplaceLikelihood:
     def modes(self, fixed: FloatArray, variance: FloatArray) -> Modes:
         """Modes of (u, v) given x'beta and the variances: damped Newton, started from the last modes."""
         u, v = self._start
-        lay = self.layout
 
         def joint(log_lik: float, u: FloatArray, v: FloatArray) -> float:
             outer = float(v @ v) / float(variance[1]) if self.n_outer else 0.0
             return log_lik - 0.5 * (float(u @ u) / float(variance[0]) + outer)
 
-        log_lik, residual, weight = self._cells(fixed, u, v)
+        log_lik, offset, residual, weight, third = self._cells(fixed, u, v)
         value = joint(log_lik, u, v)
         near = False
         for _ in range(MODE_ITERATIONS):
             inverse, factor, log_det = self._factorise(weight, variance)
-            modes = Modes(u, v, value, log_det, weight, inverse, factor)
+            modes = Modes(u, v, value, log_det, offset, weight, third, inverse, factor)
             if near:
                 break
-            a = sum_by(self.cell_inner, residual, lay.n_inner) - u / variance[0]
-            b = (
-                sum_by(lay.rows.cell_outer, residual, self.n_outer) - v / variance[1]
-                if self.n_outer
-                else np.zeros(1)
-            )
-            du, dv = self._solve(modes, a, b)
+            a, b = self._by_level(residual)
+            a -= u / variance[0]
+            b = b - v / variance[1] if self.n_outer else np.zeros(1)
+            left, right = self._solve(modes, a[:, None].copy(), b[:, None].copy())
+            du, dv = left[:, 0], right[:, 0]
             # log det H is of first order in the modes, so that a last step is taken where Newton's method
             # squares the error.
             near = float(a @ du + b @ dv) < MODE_DECREMENT
             length = 1.0
             while True:
-                log_lik, residual, weight = self._cells(fixed, u + length * du, v + length * dv)
+                log_lik, offset, residual, weight, third = self._cells(
+                    fixed, u + length * du, v + length * dv
+                )
                 trial = joint(log_lik, u + length * du, v + length * dv)
                 if near or trial >= value - 1e-12 * (1.0 + abs(value)) or length < 1e-8:
                     break
@@ -160,9 +244,13 @@ class LaplaceLikelihood:
         self._start = (modes.u, modes.v)
         return modes
 
-    def effects(self, beta: FloatArray, variance: FloatArray) -> tuple[Modes, FloatArray, FloatArray]:
+    def modes_at(self, x: FloatArray) -> Modes:
+        """Modes at (beta, log sigma)."""
+        return self._modes_at(x)[1]
+
+    def effects(self, x: FloatArray) -> tuple[Modes, FloatArray, FloatArray]:
         """Modes at given parameters, and the variances of u (J,) and of v (S,) there."""
-        modes = self.modes(self._fixed(beta), variance)
+        _, modes = self._modes_at(x)
         outer_inverse = self._outer_inverse(modes)
         inner_variance, _ = self._variances(modes, outer_inverse)
         return modes, inner_variance, np.diag(outer_inverse)[: self.n_outer]
@@ -182,14 +270,22 @@ class LaplaceLikelihood:
         variances(lay.rows, modes.weight, modes.inverse, outer_inverse, inner, cells)
         return inner, cells
 
+    def _modes_at(self, x: FloatArray) -> tuple[FloatArray, Modes]:
+        """X'beta and the modes at (beta, log sigma); the search starts where the last moves lead."""
+        if self._last is not None and np.array_equal(self._last[0], x):
+            return self._last[1], self._last[2]
+        beta, variance = self.split(x)
+        fixed = np.empty(self.layout.rows.y.size)
+        map_partitions(lambda part: linear_predictor(*part, self.layout.rows, beta, fixed), self.parts)
+        if self._moves is not None and self._last is not None:
+            (u, v), step = self._start, x - self._last[0]
+            self._start = (u + self._moves[0] @ step, v + self._moves[1] @ step)
+        modes = self.modes(fixed, variance)
+        self._last = (x.copy(), fixed, modes)
+        return fixed, modes
+
     # -- the marginal likelihood
     # ----------------------------------------------------------------------------------------
-
-    def _fixed(self, beta: FloatArray) -> FloatArray:
-        lay = self.layout
-        out = np.empty(lay.rows.y.size)
-        map_partitions(lambda part: linear_predictor(*part, lay.rows, beta, out), self.parts)
-        return out
 
     def split(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Parameters -> (beta, variances)."""
@@ -198,68 +294,183 @@ class LaplaceLikelihood:
 
     def value(self, x: FloatArray) -> float:
         """Laplace log-likelihood at (beta, log sigma), without binomial constants."""
-        beta, variance = self.split(x)
-        modes = self.modes(self._fixed(beta), variance)
+        _, modes = self._modes_at(x)
         return modes.joint - 0.5 * modes.log_det
 
-    def gradient(self, x: FloatArray) -> FloatArray:
-        """Exact gradient at (beta, log sigma), shape (P + F,)."""
-        return self._derivatives(x, with_information=False)[1]
-
     def evaluate(self, x: FloatArray) -> Evaluation:
-        """Value, exact gradient and approximate information at (beta, log sigma)."""
-        return self._derivatives(x, with_information=True)
+        """Value, exact gradient and an information that is positive definite everywhere.
 
-    def _derivatives(self, x: FloatArray, *, with_information: bool) -> Evaluation:
-        """Value and gradient, and the information or zeros."""
-        lay = self.layout
-        J, S, C, P = lay.n_inner, self.n_outer, lay.rows.cell_outer.size, lay.rows.X.shape[1]
-        beta, variance = self.split(x)
-        fixed = self._fixed(beta)
-        modes = self.modes(fixed, variance)
+        In beta it is exact but for log det H; in the SDs it is that of Fisher scoring.
+        """
+        return self._derivatives(x, exact=False)
+
+    def evaluate_exactly(self, x: FloatArray) -> Evaluation:
+        """Value, exact gradient and the exact negative Hessian at (beta, log sigma)."""
+        return self._derivatives(x, exact=True)
+
+    def gradient(self, x: FloatArray) -> tuple[float, FloatArray]:
+        """Value and exact gradient."""
+        at = self._at(x)
+        rows, P = self.layout.rows, self.layout.rows.X.shape[1]
+
+        def work(part: tuple[int, int]) -> tuple[FloatArray]:
+            gradient = np.zeros(P)
+            row_gradient(*part, rows, at.fixed, at.modes.offset, at.leverage, at.cell_shift, gradient)
+            return (gradient,)
+
+        (gradient_x,) = _total(map_partitions(work, self.parts))
+        return at.value, np.concatenate([gradient_x, at.gradient_log_sd])
+
+    def _at(self, x: FloatArray) -> Point:
+        """Modes, leverages, and all that follows from them without a further pass over the rows."""
+        rows = self.layout.rows
+        _, variance = self.split(x)
+        fixed, modes = self._modes_at(x)
         outer_inverse = self._outer_inverse(modes)
         inner_variance, leverage = self._variances(modes, outer_inverse)
-        third = np.zeros(C)
-        weighted = np.zeros((C, P))
+        # How log det H moves with the modes: (su, sv) = H^-1 (sums of leverage x third derivative).
+        a, b = self._by_level(leverage * modes.third)
+        su, sv = (part[:, 0] for part in self._solve(modes, a[:, None], b[:, None]))
+        factors = [Factor(modes.u, su, inner_variance, float(variance[0]))]
+        if self.n_outer:
+            factors.append(Factor(modes.v, sv, np.diag(outer_inverse), float(variance[1])))
+        return Point(
+            modes.joint - 0.5 * modes.log_det, fixed, modes, outer_inverse, leverage,
+            su[self.cell_inner] + sv[rows.cell_outer], tuple(factors),
+        )  # fmt: skip
 
-        def work(part: tuple[int, int]) -> tuple[FloatArray, FloatArray, FloatArray]:
-            gradient, third_x, information = np.zeros(P), np.zeros(P), np.zeros((P, P))
-            row_sums(
-                *part, lay.rows, fixed, modes.u, modes.v, leverage,
-                third, weighted, gradient, third_x, information, with_information,
-            )  # fmt: skip
-            return gradient, third_x, information
+    def curvature_of_outer(self, x: FloatArray) -> FloatArray:
+        """Second derivatives of 1/2 log det A in (beta, log sigma), A the outer factor's Schur complement.
 
-        sums = map_partitions(work, self.parts)
-        gradient_x = np.sum([s[0] for s in sums], axis=0)
-        third_x = np.sum([s[1] for s in sums], axis=0)
-        inner, outer = np.zeros((J, P)), np.zeros((max(1, S), P))
-        fold_cells(lay.rows, weighted, inner, outer)
-
-        # How log det H moves with the modes: (sa, sb) = H^-1 (sums of leverage x third derivative).
-        push = leverage * third
-        sa, sb = self._solve(
-            modes, sum_by(self.cell_inner, push, J), sum_by(lay.rows.cell_outer, push, max(1, S))
+        What the Laplace approximation over v alone adds to the information of a likelihood in which u is
+        integrated otherwise.
+        """
+        at = self._at(x)
+        modes = at.modes
+        leverage = at.leverage - modes.inverse[self.cell_inner]
+        a, b = self._by_level(leverage * modes.third)
+        su, sv = (part[:, 0] for part in self._solve(modes, a[:, None], b[:, None]))
+        inner, outer = at.factors
+        part = replace(
+            at,
+            leverage=leverage,
+            cell_shift=su[self.cell_inner] + sv[self.layout.rows.cell_outer],
+            factors=(
+                replace(inner, shift=su, effect_variance=inner.effect_variance - modes.inverse),
+                replace(outer, shift=sv),
+            ),
         )
-        shrink = 1.0 - inner_variance / variance[0]
-        gradient = np.empty(x.size)
-        gradient[:P] = gradient_x - 0.5 * (third_x - inner.T @ sa)
-        # In log sigma: twice the derivative in log sigma^2.
-        gradient[P] = float(modes.u @ modes.u - sa @ modes.u) / variance[0] - float(shrink.sum())
-        information = np.zeros((x.size, x.size))
-        # In the SDs by Fisher scoring, in beta by eliminating the effects.
-        information[P, P] = 2.0 * float((shrink**2).sum()) + TINY_INFORMATION
-        if S:
-            shrink_outer = 1.0 - np.diag(outer_inverse) / variance[1]
-            gradient[:P] += 0.5 * outer.T @ sb
-            gradient[P + 1] = float(modes.v @ modes.v - sb @ modes.v) / variance[1] - float(
-                shrink_outer.sum()
+        return self._derivatives_at(part, x.size, exact=1.0, joint=0.0)[2]
+
+    def _derivatives(self, x: FloatArray, *, exact: bool) -> Evaluation:
+        """Value, gradient, and the Hessian or an approximation."""
+        return self._derivatives_at(self._at(x), x.size, exact=float(exact), joint=1.0)
+
+    def _derivatives_at(self, at: Point, n: int, *, exact: float, joint: float) -> Evaluation:
+        """Value, gradient, and the Hessian: of the joint density and log det H, or of log det A alone.
+
+        Parameters
+        ----------
+        at : Point
+        n : int
+            Parameters.
+        exact : float
+            1 for the exact Hessian, 0 for an approximation without third derivatives.
+        joint : float
+            1; 0 for the second derivatives of 1/2 log det A, with the leverages that come from A.
+        """
+        lay, rows = self.layout, self.layout.rows
+        J, S, C, P = lay.n_inner, max(1, self.n_outer), rows.cell_outer.size, rows.X.shape[1]
+        modes = at.modes
+        inner, inner_omega = np.zeros((2, J, P))
+        cell_k, cell_omega = np.zeros((C, P)), np.zeros(C)
+
+        def work(part: tuple[int, int]) -> tuple[FloatArray, ...]:
+            gradient, information = np.zeros(P), np.zeros((P, P))
+            outer, outer_omega = np.zeros((2, S, P))
+            row_sums(
+                *part, rows, at.fixed, modes.offset, at.leverage, at.cell_shift, exact, joint,
+                gradient, information, inner, outer, inner_omega, outer_omega, cell_k, cell_omega,
+            )  # fmt: skip
+            return gradient, information, outer, outer_omega
+
+        gradient_x, lower, outer, outer_omega = _total(map_partitions(work, self.parts))
+
+        # Sums of w x become right-hand sides, and these the moves of the modes.
+        move_u, move_v = np.zeros((J, n)), np.zeros((S, n))
+        move_u[:, :P], move_v[:, :P] = -inner, -outer
+        for move, k in zip((move_u, move_v), range(len(at.factors)), strict=False):
+            move[:, P + k] = 2.0 / at.factors[k].variance * at.factors[k].effect
+        move_u, move_v = self._solve(modes, move_u, move_v)
+        self._moves = (move_u, move_v)
+        gradient = np.concatenate([gradient_x, at.gradient_log_sd])
+        information = np.zeros((n, n))
+        information[:P, :P] = np.tril(lower) + np.tril(lower, -1).T
+        if not exact:
+            # In beta by eliminating the effects, in the SDs by Fisher scoring.
+            information[:P, :P] += inner.T @ move_u[:, :P] + outer.T @ move_v[:, :P]
+            for k, factor in enumerate(at.factors):
+                information[P + k, P + k] = 2.0 * float((factor.shrink**2).sum()) + TINY_INFORMATION
+            return at.value, gradient, information
+
+        # The sum over rows of omega t t', t = x + move_u + move_v.
+        mixed = np.zeros((n, n))
+        mixed[:P] = inner_omega.T @ move_u + outer_omega.T @ move_v
+        omega_u, omega_v = self._by_level(cell_omega)
+        between = np.zeros((J, n))
+        across(rows, cell_omega, move_v, between)
+        mixed += between.T @ move_u
+        information += mixed + mixed.T
+        information += move_u.T @ (omega_u[:, None] * move_u) + move_v.T @ (omega_v[:, None] * move_v)
+        # Prior terms: each log sigma scales the precision of its factor by exp(-2 log sigma).
+        for k, (factor, move) in enumerate(zip(at.factors, (move_u, move_v), strict=False)):
+            information += joint * (move.T @ move) / factor.variance
+            pull = -2.0 / factor.variance * (move.T @ (joint * factor.effect - 0.5 * factor.shift))
+            information[P + k] += pull
+            information[:, P + k] += pull
+            information[P + k, P + k] += (
+                2.0
+                / factor.variance
+                * float(factor.effect @ (joint * factor.effect - factor.shift) + factor.effect_variance.sum())
             )
-            information[P + 1, P + 1] = 2.0 * float((shrink_outer**2).sum()) + TINY_INFORMATION
-        if with_information:
-            lower = np.sum([s[2] for s in sums], axis=0)
-            information[:P, :P] = lower + np.tril(lower, -1).T - (inner.T * modes.inverse) @ inner
-            if S:
-                eliminate(lay.rows, modes.weight, modes.inverse, inner, outer)
-                information[:P, :P] -= outer.T @ cho_solve((modes.factor, True), outer)
-        return modes.joint - 0.5 * modes.log_det, gradient, information
+        information -= 0.5 * self._trace(at, cell_k, move_u, move_v, joint)
+        return at.value, gradient, 0.5 * (information + information.T)
+
+    def _trace(
+        self, at: Point, cell_k: FloatArray, move_u: FloatArray, move_v: FloatArray, inner_share: float
+    ) -> FloatArray:
+        """tr(H^-1 dH/da H^-1 dH/db) over all pairs of parameters: shape (n, n).
+
+        Without an inner share, D's own part is left out: what remains is that of log det A.
+        """
+        modes = at.modes
+        S, P, n = at.outer_inverse.shape[0], cell_k.shape[1], move_u.shape[1]
+        prior = np.zeros(n)
+        prior[P] = -2.0 / at.factors[0].variance
+
+        def work(part: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+            trace, change = np.zeros((n, n)), np.zeros((S, S, n))
+            hessian_changes(
+                *part, self.layout.rows, modes.weight, modes.third, cell_k, modes.inverse, at.outer_inverse,
+                self.n_outer > 0, inner_share, prior, move_u, move_v, trace, change,
+            )  # fmt: skip
+            return trace, change
+
+        shares = int(np.clip(SHARED_NUMBERS // (S * S * n), 1, MAX_SHARES))
+        trace, change = _total(map_partitions(work, self.layout.partitions(shares)))
+        if self.n_outer:
+            change = np.ascontiguousarray(np.moveaxis(change, 2, 0))
+            change += change.transpose(0, 2, 1)
+            np.einsum("ss->s", change[P + 1])[:] -= 2.0 / at.factors[1].variance
+            turned = at.outer_inverse @ change
+            trace += turned.reshape(n, -1) @ turned.transpose(0, 2, 1).reshape(n, -1).T
+        return trace
+
+
+def _total(parts: list[tuple[FloatArray, ...]]) -> tuple[FloatArray, ...]:
+    """Parts' arrays, added up in the order of the parts."""
+    first, *others = parts
+    for part in others:
+        for total, more in zip(first, part, strict=True):
+            total += more
+    return first

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ter.features.design import Design, FloatArray, Grouping, IntArray
+from ter.features.design import Design, Grouping, IntArray
+from ter.kernels.order import counting_order, row_keys, sort_cells, take_columns
 from ter.kernels.rows import Rows
+from ter.models.parallel import map_partitions
 
 #: Rows a partition aims at. Fixed, so that sums are added in the same order on any number of threads.
 ROWS_A_PARTITION = 8192
@@ -41,23 +42,47 @@ class Layout:
         """Levels of the inner factor."""
         return self.rows.row_ptr.size - 1
 
-    def partitions(self) -> list[tuple[int, int]]:
+    def partitions(self, at_most: int | None = None) -> list[tuple[int, int]]:
         """Runs of inner levels with about equally many rows; they depend on the data alone."""
         n_rows = int(self.rows.row_ptr[-1])
-        count = max(1, min(MAX_PARTITIONS, n_rows // ROWS_A_PARTITION, self.n_inner))
+        most = MAX_PARTITIONS if at_most is None else at_most
+        count = max(1, min(most, n_rows // ROWS_A_PARTITION, self.n_inner))
         cuts = np.searchsorted(self.rows.row_ptr, np.linspace(0, n_rows, count + 1)[1:-1])
         edges = np.unique(np.concatenate([[0], cuts, [self.n_inner]]))
         return [(int(a), int(b)) for a, b in pairwise(edges)]
 
 
-def row_keys(X: FloatArray, y: FloatArray, trials: FloatArray) -> NDArray[np.uint64]:
-    """A number for each row's content: sorted by it, sums do not depend on the order in the table."""
-    key = np.zeros(len(y), np.uint64)
-    for column in (*X.T, y, trials):
-        bits = np.ascontiguousarray(column).view(np.uint64)
-        key = (key ^ bits) * np.uint64(0x9E3779B97F4A7C15)
-        key ^= key >> np.uint64(29)
-    return key
+def thinned(layout: Layout, step: int) -> Layout:
+    """The layout of every `step`-th inner level alone; the outer levels all stay."""
+    rows = layout.rows
+    units = np.arange(0, layout.n_inner, step)
+    n_rows, n_cells = np.diff(rows.row_ptr)[units], np.diff(rows.unit_cells)[units]
+    chosen = _runs(rows.row_ptr[units], n_rows)
+    cells = _runs(rows.unit_cells[units], n_cells)
+    columns = np.empty((rows.X.shape[1], chosen.size))
+    for column, whole in zip(columns, rows.X.T, strict=True):
+        column[:] = whole[chosen]
+    part = Rows(
+        row_ptr=_pointers(n_rows),
+        cell_ptr=_pointers(np.diff(rows.cell_ptr)[cells]),
+        unit_cells=_pointers(n_cells),
+        cell_outer=rows.cell_outer[cells],
+        X=columns.T,
+        y=rows.y[chosen],
+        trials=rows.trials[chosen],
+        binary=rows.binary,
+    )
+    return Layout(part, layout.n_outer, layout.order[chosen])
+
+
+def _pointers(counts: IntArray) -> IntArray:
+    """Where runs of these lengths begin, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _runs(starts: IntArray, counts: IntArray) -> IntArray:
+    """Numbers of all members of the runs that begin at `starts` and are `counts` long."""
+    return np.repeat(starts - _pointers(counts)[:-1], counts) + np.arange(int(counts.sum()))
 
 
 def arrange(design: Design, inner: Grouping, outer: Grouping | None) -> Layout:
@@ -70,26 +95,34 @@ def arrange(design: Design, inner: Grouping, outer: Grouping | None) -> Layout:
         The factor with the many small levels.
     outer : Grouping or None
     """
-    outer_index = np.zeros(len(design.successes), np.int64) if outer is None else outer.index
-    keys = row_keys(design.X, design.successes, design.trials)
-    order = np.lexsort((keys, outer_index, inner.index))
+    n = len(design.successes)
+    outer_index = np.zeros(n, np.int64) if outer is None else outer.index
+    n_outer = 0 if outer is None else len(outer.levels)
+    X = np.ascontiguousarray(design.X)
+    y, trials = np.ascontiguousarray(design.successes), np.ascontiguousarray(design.trials)
+    order = counting_order(outer_index, max(1, n_outer), np.arange(n))
+    order = counting_order(inner.index, len(inner.levels), order)
     a, b = inner.index[order], outer_index[order]
-    n = a.size
     starts = (
         np.flatnonzero(np.concatenate([[True], (a[1:] != a[:-1]) | (b[1:] != b[:-1])]))
         if n
         else np.zeros(0, np.int64)
     )
+    cell_ptr = np.concatenate([starts, [n]]).astype(np.int64)
+    sort_cells(cell_ptr, row_keys(X, y, trials), order)
     row_ptr = np.searchsorted(a, np.arange(len(inner.levels) + 1))
-    trials = design.trials[order]
+    columns = np.empty(X.shape[::-1])
+    cuts = range(0, n, ROWS_A_PARTITION)
+    map_partitions(lambda lo: take_columns(lo, min(lo + ROWS_A_PARTITION, n), X, order, columns), list(cuts))
+    trials = trials[order]
     rows = Rows(
         row_ptr=row_ptr.astype(np.int64),
-        cell_ptr=np.concatenate([starts, [n]]).astype(np.int64),
+        cell_ptr=cell_ptr,
         unit_cells=np.searchsorted(starts, row_ptr).astype(np.int64),
         cell_outer=b[starts],
-        X=np.ascontiguousarray(design.X[order]),
-        y=design.successes[order],
+        X=columns.T,
+        y=y[order],
         trials=trials,
         binary=bool((trials == 1.0).all()),
     )
-    return Layout(rows, 0 if outer is None else len(outer.levels), order)
+    return Layout(rows, n_outer, order)

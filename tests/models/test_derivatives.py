@@ -39,6 +39,21 @@ def test_laplace_gradient(options):
 
 
 @pytest.mark.parametrize("options", CASES)
+@pytest.mark.parametrize("log_sd", [-1.5, -0.2, 0.8])
+def test_laplace_hessian(options, log_sd):
+    layout = laid_out(options)
+    likelihood = LaplaceLikelihood(layout)
+    n = 3 + (2 if layout.n_outer else 1)
+    x = np.linspace(-0.5, 0.2, n)
+    x[3:] = log_sd + 0.3 * np.arange(n - 3)
+    _, gradient, hessian = likelihood.evaluate_exactly(x)
+    np.testing.assert_allclose(gradient, likelihood.evaluate(x)[1], rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(
+        hessian, -differences(lambda x: likelihood.evaluate(x)[1], x), rtol=1e-6, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("options", CASES)
 @pytest.mark.parametrize("nodes", [25, 41])
 def test_quadrature_gradient_and_hessian(options, nodes):
     # The derivatives are those of the integral; at 25 nodes and more the rule has converged to it.

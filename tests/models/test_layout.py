@@ -1,12 +1,18 @@
+from dataclasses import replace
+
 import numba
 import numpy as np
 import pytest
 from networks import network
 
+from ter.features.design import Grouping
+from ter.kernels.rows import Rows, exponentials
 from ter.models import layout as layout_module
+from ter.models import ml
 from ter.models.fast import fit_fast
 from ter.models.laplace import LaplaceLikelihood
-from ter.models.layout import arrange
+from ter.models.layout import arrange, thinned
+from ter.models.ml import fit_ml
 
 
 def test_rows_are_sorted_by_unit_then_service():
@@ -64,3 +70,62 @@ def test_threads_do_not_change_a_bit(monkeypatch):
     np.testing.assert_array_equal(one.row_expected, two.row_expected)
     for a, b in zip(laplace_one, laplace_two, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_equal_cells_are_in_the_order_of_their_content():
+    # Small cells are sorted by insertion, large ones by merging: either way shuffled rows come out the same.
+    design, _ = network(4, therapists=6, services=2, caseload=[3, 90, 1, 200, 12, 40])
+    shuffle = np.random.default_rng(0).permutation(len(design.successes))
+    shuffled = replace(
+        design,
+        X=design.X[shuffle],
+        successes=design.successes[shuffle],
+        trials=design.trials[shuffle],
+        therapist=replace(design.therapist, index=design.therapist.index[shuffle]),
+        service=replace(design.service, index=design.service.index[shuffle]),
+    )
+    one, two = (arrange(d, d.therapist, d.service).rows for d in (design, shuffled))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("services", [0, 3])
+def test_a_thinned_layout_is_that_of_the_units_alone(services):
+    design, _ = network(4, therapists=20, services=services, caseload=[0, 7, 2, 30] * 5)
+    layout = arrange(design, design.therapist, design.service)
+    some = design.therapist.index % 3 == 0
+    part = replace(
+        design,
+        X=design.X[some],
+        successes=design.successes[some],
+        trials=design.trials[some],
+        therapist=Grouping(
+            "therapist", "therapist_id", design.therapist.levels[::3], design.therapist.index[some] // 3
+        ),
+        service=None if not services else replace(design.service, index=design.service.index[some]),
+    )
+    expected = arrange(part, part.therapist, part.service)
+    for name, value in zip(Rows._fields, thinned(layout, 3).rows, strict=True):
+        np.testing.assert_array_equal(value, getattr(expected.rows, name), err_msg=name)
+
+
+@pytest.mark.parametrize("nodes", [1, 9])
+def test_a_rough_start_changes_nothing(nodes, monkeypatch):
+    design, _ = network(3, therapists=200, services=5, caseload=12)
+    layout = arrange(design, design.therapist, design.service)
+    cold = fit_ml(layout, nodes)
+    steps = []
+    monkeypatch.setattr(ml, "THINNED_ROWS", 100)
+    monkeypatch.setattr(ml, "thinned", lambda layout, step: steps.append(step) or thinned(layout, step))
+    warm = fit_ml(layout, nodes)
+    assert steps == [ml.THINNED_STEP]
+    for name in ("beta", "sd", "u", "v", "log_likelihood"):
+        np.testing.assert_allclose(getattr(warm, name), getattr(cold, name), rtol=0, atol=1e-6, err_msg=name)
+
+
+def test_exponentials():
+    x = np.concatenate([np.linspace(-700, 700, 9001), [0.0, -0.0, 1e-300, np.log(2) / 2]])
+    out = np.empty_like(x)
+    exponentials(x, out, np.empty(x.size, np.int64))
+    # log 2 is taken to 53 bits, so that the error grows with |x|: half a unit in the last place for each.
+    assert (np.abs(out / np.exp(x) - 1) <= 4e-16 + 1e-16 * np.abs(x)).all()

@@ -5,6 +5,7 @@ Tolerances: log-likelihoods agree to 1e-4, where the two programs agree with eac
 reader could notice; the stored fits are converged to about 1e-5 of one. Modes agree to 1e-4 in log-odds.
 """
 
+import json
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -76,6 +77,22 @@ PROBLEMS = [
         names={"type2": "type[2]", "type3": "type[3]"},
     ),
     Problem(
+        "btheb",
+        "m1_recovered",
+        "better",
+        {"therapist": "subject"},
+        terms=(
+            ter.linear("bdi_pre"),
+            ter.linear("month"),
+            ter.factor("treatment", levels=["TAU", "BtheB"]),
+            ter.factor("drug", levels=["No", "Yes"]),
+            ter.factor("length", levels=["<6m", ">6m"]),
+        ),
+        text=("subject",),
+        # With an SD of 4 and four visits each, 25 nodes are not enough; the exact maximum is tested below.
+        names={"treatmentBtheB": "treatment[BtheB]", "drugYes": "drug[Yes]", "length>6m": "length[>6m]"},
+    ),
+    Problem(
         "insteval",
         "m1",
         "y4",
@@ -103,6 +120,9 @@ def load(problem, folder):
     table = pd.read_csv(folder / problem.dataset / problem.file, dtype=dict.fromkeys(problem.text, str))
     if problem.dataset == "contraception":
         table["age2"] = table["age"] ** 2
+    if problem.dataset == "btheb":
+        table = table[(table["bdi_pre"] >= 14) & table["bdi"].notna()]
+        table = table.assign(better=table["recovered"].astype(int))
     if problem.dataset == "nhs_tt":
         table = table[table["reporting_period"] == "2023-24"]
     return table
@@ -137,3 +157,57 @@ def test_agrees_with_lme4_and_glmmtmb(problem, nodes, reference_data):
         effects = fit.effects(factor).loc[modes.index]
         np.testing.assert_allclose(effects["mean"], modes["mode"], atol=1e-4)
         np.testing.assert_allclose(effects["sd"], modes["sd"], atol=1e-4)
+
+
+TOENAIL = Problem(
+    "toenail",
+    "m1",
+    "y",
+    {"therapist": "patientID"},
+    terms=(
+        ter.factor("treatment", levels=["itraconazole", "terbinafine"]),
+        ter.linear("time"),
+        ter.linear("treated_time"),
+    ),
+    text=("patientID",),
+    names={
+        "treatmentterbinafine": "treatment[terbinafine]",
+        "treatmentterbinafine:time": "treated_time",
+    },
+)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    ("problem", "nodes"),
+    [
+        pytest.param(problem, nodes, id=problem.dataset)
+        for problem, nodes in ((PROBLEMS[1], 25), (PROBLEMS[3], 25), (PROBLEMS[5], 121), (TOENAIL, 121))
+    ],
+)
+def test_agrees_with_exact_maximum_likelihood(problem, nodes, reference_data):
+    """The reference integrates each group by a trapezoid rule; SDs of up to 5 take many nodes."""
+    gold = json.loads((reference_data / problem.dataset / f"gold_{problem.model}.json").read_text())
+    table = load(problem, reference_data)
+    if problem is TOENAIL:
+        table["treated_time"] = (table["treatment"] == "terbinafine") * table["time"]
+    fit = ter.fit(
+        table,
+        case_mix=ter.CaseMix(problem.terms),
+        outcome=problem.outcome,
+        trials=problem.trials,
+        therapist=problem.groups["therapist"],
+        service=None,
+        engine="ml",
+        nodes=nodes,
+    )
+    assert fit.record.converged
+    # 121 points of the trapezoid rule are 3e-5 short of 401 on the hardest of these.
+    assert fit.log_likelihood == pytest.approx(gold["logLik_401_nodes"], abs=1e-4)
+    sd = fit.groups["sd"]["therapist"]
+    assert sd == pytest.approx(gold["sd"], abs=1e-3)
+    for term in gold["fixef"]:
+        name = "intercept" if term["term"] == "(Intercept)" else problem.names.get(term["term"], term["term"])
+        ours = fit.fixed.loc[name]
+        assert abs(ours["estimate"] - term["estimate"]) < 1e-3 * term["se"]
+        assert ours["se"] == pytest.approx(term["se"], rel=2e-3)

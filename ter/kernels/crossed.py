@@ -1,0 +1,177 @@
+"""Algebra with the Hessian of two crossed factors, cell by cell.
+
+    H = [[D, C], [C', E]],  A = E - C' D^-1 C
+
+D is diagonal (inner factor), C holds the cells' weights, and A is the Schur complement (outer factor). For
+each of n parameters there are rows of n numbers, over which the innermost loops run.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ter.kernels._jit import FAST
+from ter.kernels.rows import FloatArray, Rows
+
+
+@njit(**FAST)
+def eliminate(
+    rows: Rows, weight: FloatArray, inverse: FloatArray, inner: FloatArray, outer: FloatArray
+) -> None:
+    """Take C' D^-1 inner (J, n) from outer (S, n): what is left once the inner effects are gone."""
+    n = inner.shape[1]
+    for j in range(rows.unit_cells.size - 1):
+        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
+            f = inverse[j] * weight[c]
+            s = rows.cell_outer[c]
+            for a in range(n):
+                outer[s, a] -= f * inner[j, a]
+
+
+@njit(**FAST)
+def substitute(
+    rows: Rows, weight: FloatArray, inverse: FloatArray, inner: FloatArray, outer: FloatArray
+) -> None:
+    """Inner (J, n) becomes D^-1 (inner - C outer), for outer (S, n)."""
+    n = inner.shape[1]
+    for j in range(rows.unit_cells.size - 1):
+        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
+            s = rows.cell_outer[c]
+            for a in range(n):
+                inner[j, a] -= weight[c] * outer[s, a]
+        for a in range(n):
+            inner[j, a] *= inverse[j]
+
+
+@njit(**FAST)
+def across(rows: Rows, weight: FloatArray, outer: FloatArray, out: FloatArray) -> None:
+    """Add C outer to out (J, n), C holding any weights of the cells."""
+    n = outer.shape[1]
+    for j in range(rows.unit_cells.size - 1):
+        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
+            s = rows.cell_outer[c]
+            for a in range(n):
+                out[j, a] += weight[c] * outer[s, a]
+
+
+@njit(**FAST)
+def schur_complement(rows: Rows, weight: FloatArray, inverse: FloatArray, out: FloatArray) -> None:
+    """Out -= C' D^-1 C."""
+    for j in range(rows.unit_cells.size - 1):
+        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
+            f = inverse[j] * weight[c]
+            s = rows.cell_outer[c]
+            for d in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
+                out[s, rows.cell_outer[d]] -= f * weight[d]
+
+
+@njit(**FAST)
+def variances(
+    rows: Rows,
+    weight: FloatArray,
+    inverse: FloatArray,
+    outer_inverse: FloatArray,
+    inner_variance: FloatArray,
+    leverage: FloatArray,
+) -> None:
+    """Variances under H^-1: of u_j (J,), and of u_j + v_s for each cell (C,). outer_inverse is A^-1."""
+    for j in range(rows.unit_cells.size - 1):
+        first = rows.unit_cells[j]
+        last = rows.unit_cells[j + 1]
+        h = inverse[j]
+        for c in range(first, last):
+            s = rows.cell_outer[c]
+            r = 0.0
+            for d in range(first, last):
+                r += weight[d] * outer_inverse[s, rows.cell_outer[d]]
+            r *= inverse[j]
+            h += inverse[j] * weight[c] * r
+            leverage[c] = outer_inverse[s, s] - 2.0 * r
+        inner_variance[j] = h
+        for c in range(first, last):
+            leverage[c] += h
+
+
+@njit(**FAST)
+def hessian_changes(
+    lo: int,
+    hi: int,
+    rows: Rows,
+    weight: FloatArray,
+    third: FloatArray,
+    cell_k: FloatArray,
+    inverse: FloatArray,
+    outer_inverse: FloatArray,
+    crossed: bool,
+    inner_share: float,
+    prior: FloatArray,
+    inner: FloatArray,
+    outer: FloatArray,
+    trace: FloatArray,
+    change: FloatArray,
+) -> None:
+    """How H moves with each of n parameters, by the inner levels lo to hi.
+
+    A cell's weight moves by K = cell_k + third (inner + outer), with inner (J, n) and outer (S, n) how the
+    modes move; the diagonal of D moves by prior (n,) besides. Added to: trace (n, n), what D and C give of
+    tr(H^-1 dH H^-1 dH), D's own part times `inner_share`; and, if `crossed`, change (S, S, n), which with its
+    transpose is dA without prior terms.
+    """
+    n = inner.shape[1]
+    P = cell_k.shape[1]
+    most = 0
+    for j in range(lo, hi):
+        most = max(most, rows.unit_cells[j + 1] - rows.unit_cells[j])
+    moved = np.empty((most, n))
+    solved = np.empty(n)
+    diagonal = np.empty(n)
+    for j in range(lo, hi):
+        first = rows.unit_cells[j]
+        cells = rows.unit_cells[j + 1] - first
+        for a in range(n):
+            diagonal[a] = prior[a]
+        for c in range(cells):
+            s = rows.cell_outer[first + c]
+            k = third[first + c]
+            for a in range(n):
+                moved[c, a] = k * (inner[j, a] + outer[s, a])
+            for a in range(P):
+                moved[c, a] += cell_k[first + c, a]
+            for a in range(n):
+                diagonal[a] += moved[c, a]
+                change[s, s, a] += 0.5 * moved[c, a]
+        scale = inner_share * inverse[j] * inverse[j]
+        for a in range(n):
+            f = scale * diagonal[a]
+            for b in range(n):
+                trace[a, b] += f * diagonal[b]
+        if not crossed:
+            continue
+        for c in range(cells):
+            f = weight[first + c] * inverse[j]
+            for a in range(n):
+                moved[c, a] -= 0.5 * f * diagonal[a]
+        for c in range(cells):
+            s = rows.cell_outer[first + c]
+            for d in range(cells):
+                f = weight[first + d] * inverse[j]
+                t = rows.cell_outer[first + d]
+                for a in range(n):
+                    change[s, t, a] -= f * moved[c, a]
+        for c in range(cells):
+            f = weight[first + c] * inverse[j]
+            for a in range(n):
+                moved[c, a] -= 0.5 * f * diagonal[a]
+        for c in range(cells):
+            s = rows.cell_outer[first + c]
+            for a in range(n):
+                solved[a] = 0.0
+            for d in range(cells):
+                g = outer_inverse[s, rows.cell_outer[first + d]]
+                for a in range(n):
+                    solved[a] += g * moved[d, a]
+            for a in range(n):
+                f = 2.0 * inverse[j] * moved[c, a]
+                for b in range(n):
+                    trace[a, b] += f * solved[b]

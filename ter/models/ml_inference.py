@@ -1,0 +1,94 @@
+"""Inference on standard deviations of an engine "ml" fit, from the table that it was fitted to.
+
+A fit holds no rows, so that the table is asked for again; that it is the same one is checked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from ter.errors import DataError, OptionError
+from ter.features import build_design
+from ter.features.design import Design
+from ter.models.fit import content_order, with_outcome
+from ter.models.layout import Layout, arrange
+from ter.models.ml import Estimates
+from ter.models.profile import Profile
+from ter.models.structure import structure_of
+from ter.models.variance_test import VarianceTest, variance_test
+from ter.sources import fingerprint
+
+if TYPE_CHECKING:
+    from ter.models.result import Fit
+
+FACTORS = ("therapist", "service")
+
+
+def profile_intervals(fit: Fit, table: pd.DataFrame, level: float) -> pd.DataFrame:
+    """See `Fit.profile_intervals`."""
+    if not 0.0 < level < 1.0:
+        raise OptionError(f"level must lie between 0 and 1, not {level!r}.")
+    with threadpool_limits(limits=1):
+        layout, found, order = _maximum(fit, table)
+        rows = []
+        for name in order:
+            place = order.index(name)
+            interval = Profile(layout, fit.settings.nodes, found, place).interval(level)
+            rows.append((name, float(found.sd[place]), interval.lower, interval.upper))
+    frame = pd.DataFrame(rows, columns=["factor", "sd", "lower", "upper"]).set_index("factor")
+    return frame.loc[[name for name in FACTORS if name in order]]
+
+
+def test_of_variance(fit: Fit, table: pd.DataFrame, factor: str) -> VarianceTest:
+    """See `Fit.variance_test`."""
+    with threadpool_limits(limits=1):
+        layout, found, order = _maximum(fit, table)
+        if factor not in order:
+            raise OptionError(f'factor must be one of {", ".join(sorted(order))}, not "{factor}".')
+        return variance_test(layout, fit.settings.nodes, found, order.index(factor), factor)
+
+
+def _maximum(fit: Fit, table: pd.DataFrame) -> tuple[Layout, Estimates, list[str]]:
+    """The layout, the estimates in its order, and the factors in that order."""
+    found = fit.estimates
+    if found is None:
+        raise OptionError('Only engine "ml" has a likelihood to profile: fit with engine="ml".')
+    design = design_again(fit, table)
+    by_recursion = fit.settings.nodes != 1 and structure_of(design).nested
+    if found.slope is not None or found.f is not None or by_recursion:
+        raise OptionError(
+            "Profiles are offered for one factor or two crossed ones, and for nested ones with nodes=1; not "
+            "with a severity slope or a third factor."
+        )
+    if design.service is None:
+        return arrange(design, design.therapist, None), found, ["therapist"]
+    if len(design.service.levels) > len(design.therapist.levels):
+        # As the fit did: the larger factor is the inner one.
+        swapped = replace(found, sd=found.sd[::-1].copy(), u=found.v, v=found.u)
+        return arrange(design, design.service, design.therapist), swapped, ["service", "therapist"]
+    return arrange(design, design.therapist, design.service), found, ["therapist", "service"]
+
+
+def design_again(fit: Fit, table: pd.DataFrame) -> Design:
+    """The design of a fit, from its table.
+
+    Raises
+    ------
+    DataError
+        If the table is not the one that was fitted.
+    """
+    s = fit.settings
+    table = with_outcome(table, s.outcome, s.trials)
+    reads = () if fit.case_mix is None else fit.case_mix.reads
+    named = [name for name in (s.outcome, s.trials, s.therapist, s.service) if name is not None]
+    table = table.take(content_order(table, list(dict.fromkeys([*reads, *named]))))
+    if fingerprint(table) != fit.fingerprint:
+        raise DataError("This is not the table that was fitted: give the same rows and columns.")
+    return build_design(
+        table, case_mix=fit.case_mix, outcome=s.outcome, trials=s.trials, therapist=s.therapist,
+        service=s.service if fit.services.ids else None,
+    )  # fmt: skip
