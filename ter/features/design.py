@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from ter.errors import DataError, OptionError
 from ter.features.case_mix import CaseMix, LearnedCaseMix
-from ter.features.columns import require, texts
+from ter.features.columns import numbers, require, texts
 from ter.features.rows import modelled_rows
+from ter.schema import COLUMNS
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -40,6 +41,28 @@ class Grouping:
 
 
 @dataclass(frozen=True, eq=False)
+class Severity:
+    """What therapist effects may grow with, standardised over the modelled rows.
+
+    Attributes
+    ----------
+    column : str
+    values : ndarray of float64, shape (N,)
+        ``(column - centre) / scale``; 0 where it is missing.
+    centre, scale : float
+        Mean and standard deviation (divisor n) of the known values.
+    missing : int
+        Modelled rows without it.
+    """
+
+    column: str
+    values: FloatArray
+    centre: float
+    scale: float
+    missing: int
+
+
+@dataclass(frozen=True, eq=False)
 class Design:
     """What a model is fitted to: arrays only, one row per modelled row of the table.
 
@@ -61,6 +84,10 @@ class Design:
         Rows of the table.
     left_out : tuple of (str, int)
         Why rows were left out, and how many for each reason.
+    severity : Severity or None
+        With a severity slope.
+    further : Grouping or None
+        A third factor.
     """
 
     X: FloatArray
@@ -74,6 +101,8 @@ class Design:
     rows: IntArray
     n_rows: int
     left_out: tuple[tuple[str, int], ...]
+    severity: Severity | None = None
+    further: Grouping | None = None
 
 
 def build_design(
@@ -84,6 +113,8 @@ def build_design(
     trials: str | None = None,
     therapist: str,
     service: str | None = None,
+    severity: str | None = None,
+    further: str | None = None,
 ) -> Design:
     """Turn a table into the arrays that a model is fitted to.
 
@@ -100,6 +131,10 @@ def build_design(
         The column of therapists' ids, or of whatever units stand in their place.
     service : str, optional
         The column of services' ids.
+    severity : str, optional
+        The column of numbers that therapist effects may grow with.
+    further : str, optional
+        The column of a third factor's ids.
 
     Returns
     -------
@@ -113,7 +148,8 @@ def build_design(
         If a column is absent, an id is missing, no row can be modelled, there is a single therapist, or fewer
         than two therapists have modelled patients; see also `modelled_rows`.
     """
-    _check_roles(case_mix, {"outcome": outcome, "trials": trials, "therapist": therapist, "service": service})
+    roles = {"outcome": outcome, "trials": trials, "therapist": therapist, "service": service}
+    _check_roles(case_mix, {**roles, "further factor": further})
     chosen = modelled_rows(df, outcome=outcome, trials=trials)
     therapists = _group(df, "therapist", therapist, chosen.rows)
     if len(np.unique(therapists.index)) < 2:
@@ -135,7 +171,43 @@ def build_design(
         rows=chosen.rows,
         n_rows=len(df),
         left_out=chosen.left_out,
+        severity=None if severity is None else read_severity(df, severity, chosen.rows, roles),
+        further=None if further is None else _group(df, "further", further, chosen.rows),
     )
+
+
+def read_severity(df: pd.DataFrame, column: str, rows: IntArray, roles: dict[str, str | None]) -> Severity:
+    """Read and standardise what therapist effects may grow with.
+
+    Raises
+    ------
+    OptionError
+        If the column has another role, or is measured after allocation: what the therapist had a hand in
+        cannot explain their effect.
+    DataError
+        If it is absent, holds no numbers, or does not vary.
+    """
+    for role, other in roles.items():
+        if other == column:
+            raise OptionError(
+                f'The column "{column}" is both the severity and the {role}: it can be only one.'
+            )
+    if column in COLUMNS and COLUMNS[column].measured in ("after_allocation", "id"):
+        raise OptionError(
+            f'severity_slope names "{column}", which was not measured before the patient was allocated to a '
+            "therapist: name a score at the start, such as phq9_first."
+        )
+    require(df, (column,), "severity_slope")
+    raw = numbers(df, column)[rows]
+    known = ~np.isnan(raw)
+    if not known.any() or raw[known].min() == raw[known].max():
+        raise DataError(
+            f'The column "{column}" does not vary among the modelled patients: effects cannot grow with it. '
+            "Use severity_slope=None."
+        )
+    centre, scale = float(raw[known].mean()), float(raw[known].std())
+    values = np.where(known, (raw - centre) / scale, 0.0)
+    return Severity(column, values, centre, scale, int((~known).sum()))
 
 
 def _check_roles(case_mix: LearnedCaseMix | None, roles: dict[str, str | None]) -> None:

@@ -16,10 +16,11 @@ from ter.errors import OptionError
 from ter.features.design import Design, FloatArray
 from ter.models.diagnostics import Diagnostics
 from ter.models.fast import marginal_log_likelihood
-from ter.models.grid import BETA_SD, SD_SCALE, ConditionalPosterior
+from ter.models.grid import ConditionalPosterior
 from ter.models.layout import Layout
-from ter.models.marginal import conditionals, joint_draws, marginalise
-from ter.models.posterior import Posterior
+from ter.models.marginal import conditionals, marginalise
+from ter.models.posterior import Posterior, joint_draws
+from ter.models.priors import Priors
 from ter.models.proposal import Draws
 from ter.models.quadrature import QuadratureLikelihood
 from ter.models.records import NutsOptions
@@ -77,7 +78,7 @@ class NutsResult:
     diagnostics: Diagnostics
 
 
-def build_model(design: Design) -> Any:
+def build_model(design: Design, priors: Priors = Priors()) -> Any:  # noqa: B008 - frozen
     """The model of a design, with the priors of engine "fast".
 
     The effects are non-centred, sd * z with z ~ N(0, 1). What is sampled in place of the intercept is the
@@ -87,6 +88,7 @@ def build_model(design: Design) -> Any:
     Parameters
     ----------
     design : Design
+    priors : Priors
 
     Returns
     -------
@@ -108,13 +110,13 @@ def build_model(design: Design) -> Any:
         mean_effect: Any = 0.0
         effects: Any = 0.0
         for g in factors:
-            sd = pm.HalfNormal(f"sd_{g.name}", SD_SCALE)
+            sd = pm.HalfNormal(f"sd_{g.name}", getattr(priors, g.name))
             z = pm.Normal(f"z_{g.name}", dims=g.name)
             effect = pm.Deterministic(EFFECTS[g.name], sd * z, dims=g.name)
             share = np.bincount(g.index, design.trials, len(g.levels)) / design.trials.sum()
             mean_effect += pm.math.dot(share, effect)
             effects += effect[g.index]
-        level = pm.Normal("level", mean_effect * intercept, BETA_SD, dims="term")
+        level = pm.Normal("level", mean_effect * intercept, priors.beta, dims="term")
         pm.Deterministic("beta", level - mean_effect * intercept, dims="term")
         eta = pm.math.dot(design.X, level) - mean_effect + effects
         successes = design.successes.astype(np.int64)
@@ -126,7 +128,7 @@ def build_model(design: Design) -> Any:
     return model
 
 
-def sample(design: Design, options: NutsOptions, seed: int) -> Chains:
+def sample(design: Design, options: NutsOptions, seed: int, priors: Priors = Priors()) -> Chains:  # noqa: B008
     """Sample the model of a design: with nutpie where it is installed, else with PyMC itself.
 
     Parameters
@@ -140,7 +142,7 @@ def sample(design: Design, options: NutsOptions, seed: int) -> Chains:
     OptionError
         If PyMC is not installed.
     """
-    model = build_model(design)
+    model = build_model(design, priors)
     sampler = "pymc" if find_spec("nutpie") is None else "nutpie"
     # Both take 32 bits.
     state = int(np.random.SeedSequence(seed).generate_state(1)[0])
@@ -195,7 +197,14 @@ def diagnose(chains: Chains) -> Diagnostics:
     )
 
 
-def fit_nuts(design: Design, layout: Layout, nodes: int, options: NutsOptions, seed: int) -> NutsResult:
+def fit_nuts(
+    design: Design,
+    layout: Layout,
+    nodes: int,
+    options: NutsOptions,
+    seed: int,
+    priors: Priors = Priors(),  # noqa: B008 - frozen
+) -> NutsResult:
     """Fit the model of a design.
 
     The sampler's own draws of u serve the diagnostics alone: given each draw of (beta, v, SDs) u is
@@ -211,13 +220,14 @@ def fit_nuts(design: Design, layout: Layout, nodes: int, options: NutsOptions, s
     options : NutsOptions
     seed : int
         Of the sampler and of the joint draws.
+    priors : Priors
 
     Raises
     ------
     OptionError
         If PyMC is not installed.
     """
-    chains = sample(design, options, seed)
+    chains = sample(design, options, seed, priors)
     step = thinning(options.draws, joint_draws(layout.n_inner) // options.chains)
     b = np.concatenate([chains.beta, chains.v], axis=-1)[:, ::step]
     sd = chains.sd[:, ::step]

@@ -20,13 +20,17 @@ PARETO_K_MAX = 0.7
 EFFECTIVE_MIN = 200.0
 #: With fewer than this the posterior is not published.
 EFFECTIVE_FAIL = 50.0
-#: Mass that the last step of the grid over an SD may hold.
+#: Mass that the last twelfth of the grid over an SD may hold.
 EDGE_MASS_MAX = 1e-3
 #: With more than this cut off the posterior is not published.
 EDGE_MASS_FAIL = 0.05
 #: What doubling the nodes may change in the log-likelihood: a hundredth of what one draw differs from
 #: another.
 NODES_ERROR_MAX = 0.01
+#: Monte Carlo errors in points, root mean square over the therapists: what the posterior may differ from the
+#: exact one.
+TER_ERROR_MAX = 0.06
+EXPECTED_ERROR_MAX = 0.04
 #: A mode of (beta, v) on the grid may be off by this many posterior SDs: the weights make good for it.
 GRADIENT_MAX = 0.5
 
@@ -41,13 +45,15 @@ class Certificate:
         Shape of the tail of the importance weights.
     effective_draws : float
     edge_mass : float
-        Largest share of an SD's posterior in the last step of its grid.
+        Largest share of an SD's posterior in the last twelfth of its grid.
     nodes_error : float
         What doubling the quadrature nodes changes in the log-likelihood at the posterior mean.
     gradient_norm : float
         Furthest that a mode of (beta, v) on the grid may be off, in posterior SDs.
     modes_found : bool
         Whether the Hessian was positive definite and Newton's method ended at every grid point.
+    ter_error, expected_error : float
+        Monte Carlo error of the therapists' TERs and expected rates, points, root mean square.
     """
 
     pareto_k: float
@@ -56,6 +62,8 @@ class Certificate:
     nodes_error: float
     gradient_norm: float
     modes_found: bool
+    ter_error: float = 0.0
+    expected_error: float = 0.0
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -65,6 +73,11 @@ class Certificate:
             (
                 self.pareto_k <= PARETO_K_MAX and self.effective_draws >= EFFECTIVE_MIN,
                 f"The draws are uneven ({drawn}): group rare levels of the case mix, or use fewer terms",
+            ),
+            (
+                self.ter_error <= TER_ERROR_MAX and self.expected_error <= EXPECTED_ERROR_MAX,
+                f"Other draws would move TERs by {self.ter_error:.2f} points and expected rates by "
+                f"{self.expected_error:.2f}: add data, or use fewer terms",
             ),
             (
                 self.edge_mass <= EDGE_MASS_MAX,
@@ -98,7 +111,8 @@ class Certificate:
         verdict = "Certified" if self.passed else "NOT CERTIFIED"
         figures = (
             f"{verdict}: {self.effective_draws:.0f} effective draws, tail shape k = {self.pareto_k:.2f}, "
-            f"mass at the grid's edge {self.edge_mass:.1e}, nodes doubled {self.nodes_error:.1e}."
+            f"mass at the grid's edge {self.edge_mass:.1e}, nodes doubled {self.nodes_error:.1e}, "
+            f"Monte Carlo error of TERs {self.ter_error:.3f} points."
         )
         return " ".join([figures, *self.faults])
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ter.features.design import FloatArray
 from ter.models.certificate import Certificate, pareto_k
 from ter.models.explore import explore
-from ter.models.grid import ConditionalPosterior, log_prior_sd
+from ter.models.grid import ConditionalPosterior
 from ter.models.layout import Layout
 from ter.models.marginal import conditionals, marginalise, normalise
+from ter.models.ml import Start
 from ter.models.newton import Evaluation, maximise
 from ter.models.posterior import Posterior
+from ter.models.priors import Priors
 from ter.models.proposal import Shape, draw, reshape
 from ter.models.quadrature import QuadratureLikelihood
 
@@ -26,6 +29,16 @@ DRAWS = 512
 #: Effective draws that end the rounds.
 ENOUGH = 256.0
 MAX_ROUNDS = 4
+#: Therapists times draws that no further round may exceed, which bounds time and memory.
+MAX_PAIRS = 2**22
+#: Parts of the draws whose spread tells their Monte Carlo error.
+PARTS = 4
+OF_THE_WHOLE = 3.0
+#: Monte Carlo errors that end the rounds, root mean square over the therapists: half of what the posterior
+#: may differ from the exact one. Effects in posterior SDs; TER and expected rates in points.
+EFFECT_ERROR = 0.004
+TER_ERROR = 0.03
+EXPECTED_ERROR = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +50,8 @@ class FastResult:
     posterior : Posterior
     row_expected : ndarray, shape (N,)
         Posterior mean of each sorted row's expected rate.
-    grid_points : int
+    iterations : int
+        Evaluations of the likelihood's derivatives.
     log_likelihood : float
         Marginal, at the posterior means of beta and of the SDs, without binomial constants.
     certificate : Certificate
@@ -45,7 +59,7 @@ class FastResult:
 
     posterior: Posterior
     row_expected: FloatArray
-    grid_points: int
+    iterations: int
     log_likelihood: float
     certificate: Certificate
 
@@ -60,10 +74,17 @@ def log_posterior(
 ) -> FloatArray:
     """Log of likelihood times priors at each draw, up to a constant: shape (D,)."""
     prior_b = np.array([conditional.log_prior(b_d, sd_d) for b_d, sd_d in zip(b, sd, strict=True)])
-    return np.asarray(log_likelihood + prior_b + log_prior_sd(sd))
+    return np.asarray(log_likelihood + prior_b + conditional.priors.log_sd(sd))
 
 
-def fit_fast(layout: Layout, nodes: int, seed: int, n_draws: int = DRAWS) -> FastResult:
+def fit_fast(
+    layout: Layout,
+    nodes: int,
+    seed: int,
+    n_draws: int = DRAWS,
+    priors: Priors = Priors(),  # noqa: B008 - frozen
+    start: Start | None = None,
+) -> FastResult:
     """Fit the model of a layout.
 
     Parameters
@@ -76,20 +97,26 @@ def fit_fast(layout: Layout, nodes: int, seed: int, n_draws: int = DRAWS) -> Fas
         Of the Sobol scrambling and of the joint draws.
     n_draws : int
         Draws of the first round, a power of 2.
+    priors : Priors
+    start : Start, optional
+        Where the search for the middle of the posterior begins. It saves iterations and changes nothing else.
     """
     likelihood = QuadratureLikelihood(layout, nodes)
-    conditional = ConditionalPosterior(likelihood)
-    grid = explore(conditional, np.zeros(likelihood.n_b))
+    conditional = ConditionalPosterior(likelihood, priors)
+    grid = explore(conditional, start)
     shape = Shape.of_laplace(likelihood.n_b)
-    for _ in range(MAX_ROUNDS):
+    for round_ in range(1, MAX_ROUNDS + 1):
         draws = draw(grid, likelihood.n_beta, seed, n_draws, shape)
         given = conditionals(likelihood, draws)
         target = log_posterior(conditional, given.log_likelihood, draws.sd, draws.b)
         weights = normalise(target - draws.log_density)
-        if effective(weights) >= ENOUGH:
-            break
+        last = round_ == MAX_ROUNDS or 2 * n_draws * layout.n_inner > MAX_PAIRS
+        if effective(weights) >= ENOUGH or last:
+            posterior, row_expected = marginalise(likelihood, draws, given, weights, seed)
+            error = MonteCarloError.of(posterior)
+            if last or error.small:
+                break
         shape, n_draws = reshape(draws, weights), 2 * n_draws
-    posterior, row_expected = marginalise(likelihood, draws, given, weights, seed)
     b, sd = weights @ draws.b, weights @ draws.sd
     certificate = Certificate(
         pareto_k=pareto_k(weights),
@@ -98,14 +125,59 @@ def fit_fast(layout: Layout, nodes: int, seed: int, n_draws: int = DRAWS) -> Fas
         nodes_error=abs(QuadratureLikelihood(layout, 2 * nodes).value(b, sd[0]) - likelihood.value(b, sd[0])),
         gradient_norm=grid.gradient_norm,
         modes_found=grid.converged,
+        ter_error=error.ter,
+        expected_error=error.expected,
     )
     return FastResult(
         posterior=posterior,
         row_expected=row_expected,
-        grid_points=grid.log_density.size,
+        iterations=conditional.evaluations,
         log_likelihood=marginal_log_likelihood(conditional, b[: likelihood.n_beta], sd),
         certificate=certificate,
     )
+
+
+@dataclass(frozen=True)
+class MonteCarloError:
+    """How far a repetition with other draws would be off, root mean square over the therapists.
+
+    Attributes
+    ----------
+    effect : float
+        Of u's mean, in posterior SDs.
+    ter, expected : float
+        Points.
+    """
+
+    effect: float
+    ter: float
+    expected: float
+
+    @classmethod
+    def of(cls, posterior: Posterior) -> MonteCarloError:
+        """From the spread of PARTS consecutive parts of the draws, each of which is a Sobol set of its own.
+
+        The whole is better than independent parts would make it, whose error is that of a part over 2, since
+        they balance each other; at its best a Sobol set has that over 4. Between the two stands 3.
+        """
+        w = posterior.weights.reshape(PARTS, -1)
+        shares = w / np.maximum(w.sum(axis=1, keepdims=True), 1e-300)
+
+        def error(given: NDArray[np.float32], scale: FloatArray | float) -> float:
+            parts = np.einsum("jqd,qd->jq", given.reshape(len(given), PARTS, -1), shares, dtype=np.float64)
+            variance = parts.var(axis=1, ddof=1) / OF_THE_WHOLE**2 / np.square(scale)
+            return float(np.sqrt(variance.mean()))
+
+        return cls(
+            error(posterior.given_mean, posterior.u_sd),
+            100.0 * error(posterior.given_ter, 1.0),
+            100.0 * error(posterior.given_expected, 1.0),
+        )
+
+    @property
+    def small(self) -> bool:
+        """Whether more draws are not worth their time."""
+        return self.effect < EFFECT_ERROR and self.ter < TER_ERROR and self.expected < EXPECTED_ERROR
 
 
 def marginal_log_likelihood(conditional: ConditionalPosterior, beta: FloatArray, sd: FloatArray) -> float:

@@ -11,11 +11,15 @@ from threadpoolctl import threadpool_limits
 
 from ter.errors import DataError, OptionError
 from ter.features import CaseMix, Design, LearnedCaseMix, build_design, modelled_rows
-from ter.features.design import IntArray
+from ter.features.design import IntArray, Severity
 from ter.measures import DENOMINATORS, add_outcomes
+from ter.models.priors import Priors
 from ter.models.records import FitSettings, NutsOptions, Record, library_versions
 from ter.models.result import Columns, Fit, Services
+from ter.models.slope_result import SeverityScale
 from ter.models.solve import Solution, solve
+from ter.models.start import from_earlier
+from ter.models.structure import structure_of
 from ter.models.summaries import summarise_case_mix, summarise_deciles, summarise_months, summarise_units
 from ter.options import ENGINES, Engine
 from ter.sources import fingerprint
@@ -41,10 +45,13 @@ def fit(
     therapist: str = "therapist_id",
     service: str | None = "service_id",
     severity_slope: str | None = None,
+    further: str | None = None,
     engine: Engine = "fast",
     nodes: int | None = None,
     seed: int = 1,
     nuts: NutsOptions | None = None,
+    priors: Priors | None = None,
+    start: Fit | None = None,
 ) -> Fit:
     """Fit the case-mix-adjusted multilevel model of recovery.
 
@@ -67,8 +74,11 @@ def fit(
     service : str or None
         The column of services' ids; None for no service effect. With a single service the effect is left out,
         and the record says so.
-    severity_slope : None
-        Reserved for therapist effects that grow with severity.
+    severity_slope : str, optional
+        A column of numbers, such as ``"phq9_first"``, that therapist effects may grow with: each therapist
+        has a slope on it beside the effect at its mean. Put it into the case mix as well.
+    further : str, optional
+        The column of a third random factor beside therapists and services, such as a department or region.
     engine : {"fast", "ml", "nuts"}
         ``"fast"``: the posterior, by quadrature over each therapist. ``"ml"``: maximum likelihood.
         ``"nuts"``: the same posterior as "fast", by the No-U-Turn Sampler: the reference. It takes minutes
@@ -80,6 +90,12 @@ def fit(
         Of the draws of engines "fast" and "nuts".
     nuts : NutsOptions, optional
         How long engine "nuts" samples.
+    priors : Priors, optional
+        Of engines "fast" and "nuts", by default those of the notes below. `Fit.prior_sensitivity` tells how
+        much they matter.
+    start : Fit, optional
+        An earlier fit of the same kind of data, such as last month's: engines "fast" and "ml" begin where it
+        ended, columns and levels matched by name, and need fewer iterations for the same answer.
 
     Returns
     -------
@@ -101,17 +117,35 @@ def fit(
     """
     if nodes is None:
         nodes = 1 if engine == "ml" else DEFAULT_NODES
-    _check_options(severity_slope, engine, nodes, seed, nuts)
+    _check_options(engine, nodes, seed, nuts, slopes=severity_slope is not None or further is not None)
     if not isinstance(case_mix, CaseMix | LearnedCaseMix | None):
         raise OptionError(
             f"case_mix must be a ter.CaseMix or None, not {case_mix!r}: ter.CaseMix([...]) makes one."
         )
     if engine == "nuts" and nuts is None:
         nuts = NutsOptions()
-    settings = FitSettings(engine, outcome, trials, therapist, service, nodes, seed, nuts)
+    if engine == "ml" and priors is not None:
+        raise OptionError('priors are for engines "fast" and "nuts": engine "ml" has none.')
+    if not isinstance(priors, Priors | None):
+        raise OptionError(f"priors must be a ter.Priors or None, not {priors!r}.")
+    if not isinstance(start, Fit | None):
+        raise OptionError(f"start must be an earlier fit or None, not {type(start).__name__}.")
+    settings = FitSettings(
+        engine,
+        outcome,
+        trials,
+        therapist,
+        service,
+        nodes,
+        seed,
+        nuts,
+        priors or Priors(),
+        severity_slope,
+        further,
+    )
     # One thread for the linear algebra: its sums would otherwise depend on how many there are.
     with threadpool_limits(limits=1):
-        return _fit(table, settings, case_mix, completed)
+        return _fit(table, settings, case_mix, completed, start)
 
 
 def _fit(
@@ -119,6 +153,7 @@ def _fit(
     settings: FitSettings,
     case_mix: CaseMix | LearnedCaseMix | None,
     completed: str | None,
+    start: Fit | None,
 ) -> Fit:
     """Fit with options that were checked."""
     outcome, trials, therapist, service = (
@@ -135,7 +170,8 @@ def _fit(
     if service is not None:
         service_effect, effect_column = _service_effect(table, service)
     # Sums depend in their last bits on the order of their terms: rows are put in the order of their content.
-    order = content_order(table, _columns(case_mix, outcome, trials, therapist, service))
+    named = (outcome, trials, therapist, service, settings.severity_slope, settings.further)
+    order = content_order(table, _columns(case_mix, *named))
     table = table.take(order)
     learned = (
         case_mix.learn(table.iloc[modelled_rows(table, outcome=outcome, trials=trials).rows])
@@ -143,9 +179,18 @@ def _fit(
         else case_mix
     )
     design = build_design(
-        table, case_mix=learned, outcome=outcome, trials=trials, therapist=therapist, service=effect_column
+        table, case_mix=learned, outcome=outcome, trials=trials, therapist=therapist, service=effect_column,
+        severity=settings.severity_slope, further=settings.further,
+    )  # fmt: skip
+    solution = solve(
+        design,
+        settings.engine,
+        settings.nodes,
+        settings.seed,
+        settings.nuts,
+        settings.priors,
+        None if start is None else from_earlier(start, design),
     )
-    solution = solve(design, settings.engine, settings.nodes, settings.seed, settings.nuts)
     services = Services((), np.zeros(0, np.int64))
     if design.service is not None:
         patients = np.bincount(design.service.index, design.trials, len(design.service.levels))
@@ -164,7 +209,21 @@ def _fit(
         case_mix_means=summarise_case_mix(table, design, learned, solution.beta, solution.row_expected),
         fingerprint=fingerprint(table),
         known_until=_known_until(table),
-    )
+        severity=severity_scale(design),
+        further=None if design.further is None else Services(
+            design.further.levels,
+            np.bincount(design.further.index, design.trials, len(design.further.levels)).astype(np.int64),
+        ),
+    )  # fmt: skip
+
+
+def severity_scale(design: Design) -> SeverityScale | None:
+    """How severity was standardised, and its usual range; None without a slope."""
+    if design.severity is None:
+        return None
+    s = design.severity
+    low, high = s.centre + s.scale * np.quantile(s.values, (0.01, 0.99))
+    return SeverityScale(s.column, s.centre, s.scale, float(low), float(high))
 
 
 def with_outcome(table: pd.DataFrame, outcome: str, trials: str | None) -> pd.DataFrame:
@@ -179,6 +238,8 @@ def _record(
 ) -> Record:
     """What the fit says of itself."""
     notes = [] if learned is None else list(learned.notes)
+    if design.severity is not None:
+        notes += _notes_on_severity(design.severity, learned)
     if learned is not None:
         notes += _dropped(learned)
     few = min(design.successes.sum(), (design.trials - design.successes).sum()) / len(design.columns)
@@ -209,7 +270,21 @@ def _record(
         notes=(*notes, *solution.notes),
         versions=library_versions(None if solution.diagnostics is None else solution.diagnostics.sampler),
         diagnostics=solution.diagnostics,
+        structure=structure_of(design).value,
     )
+
+
+def _notes_on_severity(severity: Severity, learned: LearnedCaseMix | None) -> list[str]:
+    """What is to be known of the severity slope."""
+    notes = []
+    if learned is None or severity.column not in learned.reads:
+        notes.append(
+            f"The case mix has no term of {severity.column}: the slopes vary around zero, not around the "
+            "network's own slope. Put it into the case mix."
+        )
+    if severity.missing:
+        notes.append(f"{severity.column} is missing in {severity.missing} modelled rows: taken for its mean.")
+    return notes
 
 
 def _dropped(learned: LearnedCaseMix) -> list[str]:
@@ -231,14 +306,10 @@ def _service_effect(table: pd.DataFrame, service: str) -> tuple[str, str | None]
     return "included", service
 
 
-def _check_options(
-    severity_slope: str | None, engine: str, nodes: int, seed: int, nuts: NutsOptions | None
-) -> None:
+def _check_options(engine: str, nodes: int, seed: int, nuts: NutsOptions | None, *, slopes: bool) -> None:
     """Refuse arguments that this does not take."""
-    if severity_slope is not None:
-        raise OptionError(
-            "severity_slope must be None: therapist effects that grow with severity are not in this version."
-        )
+    if slopes and engine == "nuts":
+        raise OptionError('engine "nuts" takes neither severity_slope nor further: use engine "fast".')
     if engine not in ENGINES:
         raise OptionError(f'engine must be one of {", ".join(ENGINES)}, not "{engine}".')
     if not isinstance(nodes, int) or isinstance(nodes, bool) or not 1 <= nodes <= MAX_NODES:

@@ -7,25 +7,21 @@ grid in log sd must cut it off or be very wide. It is extended while its edges h
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from ter.features.design import FloatArray
-from ter.models.newton import lower_factor, maximise, newton_step
+from ter.features.design import FloatArray, IntArray
+from ter.models.newton import Evaluation, lower_factor, maximise, newton_step
+from ter.models.priors import LOG_2PI, Priors
 from ter.models.quadrature import QuadratureLikelihood
 
-BETA_SD = 2.5
-SD_SCALE = 1.0
 FINE_CELLS = 240
-LOG_2PI = float(np.log(2.0 * np.pi))
-
-
-def log_prior_sd(sd: FloatArray) -> FloatArray:
-    """Log density of independent half-normal(1) priors; shape (..., F) -> (...)."""
-    sd = np.asarray(sd)
-    constant = np.log(2.0 / SD_SCALE) - 0.5 * LOG_2PI
-    return np.asarray((constant - 0.5 * (sd / SD_SCALE) ** 2).sum(axis=-1))
+#: An ascent that can rise no further has found a mode if its Newton decrement is below this (half an SD):
+#: with wide effects the quadrature's own error in the value is more than so small a step brings.
+AT_REST = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +31,17 @@ class ConditionalMode:
     Attributes
     ----------
     b : ndarray, shape (B,)
-    factor : ndarray, shape (B, B)
-        Lower Cholesky factor of the negative Hessian.
+    factor : ndarray, shape (B (B + 1) / 2,)
+        Lower Cholesky factor of the negative Hessian, its rows one after the other.
     log_marginal : float
         log p(y | SDs), b integrated by Laplace's method.
     decrement : float
         Newton decrement before the last step.
     converged : bool
+    slope : float
+        Derivative of the log-likelihood in log sigma_u.
+    bend : ndarray, shape (B + 1,)
+        Minus its second derivatives in (b, log sigma_u).
     """
 
     b: FloatArray
@@ -49,18 +49,38 @@ class ConditionalMode:
     log_marginal: float
     decrement: float
     converged: bool
+    slope: float
+    bend: FloatArray
+
+
+@lru_cache(maxsize=4)
+def lower_triangle(n: int) -> NDArray[np.bool_]:
+    """Where a lower triangular matrix (n, n) may differ from zero."""
+    return np.tri(n, dtype=np.bool_)
+
+
+def unpacked(packed: FloatArray, n: int) -> FloatArray:
+    """The lower triangular matrix (n, n) whose rows these are, one after the other."""
+    out = np.zeros((n, n))
+    out[lower_triangle(n)] = packed
+    return out
 
 
 class ConditionalPosterior:
-    """log p(y, b | SDs) with the priors of b, therapists integrated by quadrature."""
+    """log p(y, b | SDs) with the priors of b, therapists integrated by quadrature.
 
-    def __init__(self, likelihood: QuadratureLikelihood) -> None:
+    It counts its evaluations of derivatives, in `evaluations`.
+    """
+
+    def __init__(self, likelihood: QuadratureLikelihood, priors: Priors = Priors()) -> None:  # noqa: B008 - frozen
         self.likelihood = likelihood
+        self.priors = priors
         self.n_factors = 2 if likelihood.layout.n_outer else 1
+        self.evaluations = 0
 
     def precision(self, sd: FloatArray) -> FloatArray:
         """Prior precisions of b, shape (B,)."""
-        out = np.full(self.likelihood.n_b, 1.0 / BETA_SD**2)
+        out = np.full(self.likelihood.n_b, 1.0 / self.priors.beta**2)
         if self.n_factors == 2:
             out[self.likelihood.n_beta :] = 1.0 / sd[1] ** 2
         return out
@@ -80,14 +100,15 @@ class ConditionalPosterior:
     def mode(self, sd: FloatArray, start: FloatArray, tolerance: float) -> ConditionalMode:
         """Mode of b given the SDs, from `start`; what one more step would add is added to value and mode."""
         precision = self.precision(sd)
+        last: dict[str, FloatArray] = {}
 
-        def evaluate(b: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        def evaluate(b: FloatArray) -> Evaluation:
+            self.evaluations += 1
             value, gradient, information = self.likelihood.evaluate(b, sd[0])
-            return (
-                value + self.log_prior(b, sd),
-                gradient[:-1] - precision * b,
-                information[:-1, :-1] + np.diag(precision),
-            )
+            last["gradient"], last["bend"] = gradient, information[-1]
+            inner = information[:-1, :-1].copy()
+            inner.flat[:: inner.shape[0] + 1] += precision
+            return value + self.log_prior(b, sd), gradient[:-1] - precision * b, inner
 
         found = maximise(
             evaluate,
@@ -104,7 +125,13 @@ class ConditionalPosterior:
         )
         last_step = newton_step(found.gradient, found.information)
         return ConditionalMode(
-            found.x + last_step, factor, log_marginal, found.decrement, found.converged and definite
+            b=found.x + last_step,
+            factor=factor[lower_triangle(start.size)],
+            log_marginal=log_marginal,
+            decrement=found.decrement,
+            converged=(found.converged or found.decrement < AT_REST) and definite,
+            slope=float(last["gradient"][-1]),
+            bend=last["bend"].copy(),
         )
 
 
@@ -113,7 +140,8 @@ class SdGrid:
     """Log posterior density of the SDs on a grid, and the Laplace approximation of b at each of its points.
 
     The approximation is of (beta, v / sigma_v), which has a limit as sigma_v goes to 0, so that it can be
-    interpolated between points.
+    interpolated between points. Points far from all mass were not visited: their density and mode are
+    extrapolated, and a neighbour's factor stands in for theirs.
 
     Attributes
     ----------
@@ -122,12 +150,15 @@ class SdGrid:
     log_density : ndarray, shape (n,) or (n, n)
     centre : ndarray, shape (..., B)
         Mode of (beta, v / sigma_v).
-    factor : ndarray, shape (..., B, B)
-        Lower Cholesky factor of the negative Hessian in (beta, v / sigma_v).
+    factors : ndarray, shape (V, B (B + 1) / 2)
+        Lower Cholesky factors of the negative Hessian in (beta, v / sigma_v) at the points that were visited,
+        packed by row.
+    place : ndarray of int64, shape (n,) or (n, n)
+        Whose factor is a point's.
     gradient_norm : float
         Largest root of the Newton decrement at a grid point that holds mass.
     edge_mass : float
-        Largest share of an SD's posterior in the last step of its axis.
+        Largest share of an SD's posterior in the last twelfth of its axis.
     converged : bool
         Whether the mode of b was found at every grid point that holds mass.
     """
@@ -135,7 +166,8 @@ class SdGrid:
     axes: tuple[FloatArray, ...]
     log_density: FloatArray
     centre: FloatArray
-    factor: FloatArray
+    factors: FloatArray
+    place: IntArray
     gradient_norm: float
     edge_mass: float
     converged: bool
@@ -161,6 +193,15 @@ def spline_weights(axes: tuple[FloatArray, ...], at: tuple[FloatArray, ...]) -> 
     for axis, x in zip(axes, at, strict=True):
         cardinal = CubicSpline(axis, np.eye(axis.size))(x)
         out = (out[:, :, None] * cardinal[:, None, :]).reshape(len(x), -1)
+    return out
+
+
+def linear_weights(axes: tuple[FloatArray, ...], at: tuple[FloatArray, ...]) -> FloatArray:
+    """Weights of linear interpolation, none of them negative; arguments and shape as in `spline_weights`."""
+    out = np.ones((len(at[0]), 1))
+    for axis, x in zip(axes, at, strict=True):
+        hats = np.stack([np.interp(x, axis, unit) for unit in np.eye(axis.size)], axis=1)
+        out = (out[:, :, None] * hats[:, None, :]).reshape(len(x), -1)
     return out
 
 

@@ -12,7 +12,7 @@ from scipy.special import expit, gammaln
 from ter.errors import OptionError
 from ter.features import Design, build_design
 from ter.features.design import FloatArray, IntArray
-from ter.models.marginal import resample
+from ter.models.posterior import resample
 from ter.sources import fingerprint
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ def inference_data(fit: Fit, table: pd.DataFrame | None, draws: int | None) -> A
     """The groups of `Fit.to_inference_data`, in whatever the installed ArviZ calls them."""
     if draws is not None and (not isinstance(draws, int) or isinstance(draws, bool) or draws < 1):
         raise OptionError(f"draws must be a whole number from 1, not {draws!r}.")
+    if table is not None and (fit.severity is not None or fit.further is not None):
+        raise OptionError(
+            "Groups by row are not offered with a severity slope or a third factor: leave out table."
+        )
     joint = joint_draws_of(fit, draws)
     try:
         import arviz as az
@@ -56,7 +60,7 @@ def inference_data(fit: Fit, table: pd.DataFrame | None, draws: int | None) -> A
         "chain": np.arange(joint.sd.shape[0]),
         "draw": np.arange(joint.sd.shape[1]),
         "term": list(fit.columns.names),
-        "factor": list(fit.groups.index),
+        "factor": list(fit.factors),
         "therapist": list(fit.units.ids),
     }
     posterior = {
@@ -136,6 +140,7 @@ def design_of(fit: Fit, table: pd.DataFrame) -> Design:
         trials=settings.trials,
         therapist=settings.therapist,
         service=settings.service if fit.services.ids else None,
+        further=settings.further,
     )
 
 

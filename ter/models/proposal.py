@@ -12,7 +12,11 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from ter.features.design import FloatArray
-from ter.models.grid import LOG_2PI, SdGrid, fine_cells, spline_weights
+from ter.models.grid import SdGrid, fine_cells, linear_weights, spline_weights, unpacked
+from ter.models.priors import LOG_2PI
+
+#: Numbers that interpolated factors may hold at once.
+NUMBERS_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,13 +129,17 @@ def draw(grid: SdGrid, n_beta: int, seed: int, n: int, shape: Shape) -> Proposal
     log_density -= 0.5 * (normal**2).sum(axis=1) + np.log(shape.scale).sum() + 0.5 * B * LOG_2PI
     weights = spline_weights(grid.axes, tuple(sd.T))
     b = weights @ grid.centre.reshape(-1, B)
-    lower = np.tril_indices(B)
-    factors = weights @ grid.factor[..., lower[0], lower[1]].reshape(weights.shape[1], -1)
-    factor = np.zeros((B, B))
-    for d in range(n):
-        factor[lower] = factors[d]
-        b[d] += solve_triangular(factor, z[d], lower=True, trans="T")
-        log_density[d] += float(np.log(np.diag(factor)).sum())
+    # Factors are interpolated linearly: a mean of factors is a factor, which a spline need not be. Points may
+    # share a factor: what its users weigh together.
+    shared = np.zeros((n, len(grid.factors)))
+    np.add.at(shared.T, grid.place.ravel(), linear_weights(grid.axes, tuple(sd.T)).T)
+    at_once = max(1, NUMBERS_AT_ONCE // max(grid.factors.shape[1], 1))
+    for start in range(0, n, at_once):
+        factors = shared[start : start + at_once] @ grid.factors
+        for d, packed in enumerate(factors, start):
+            factor = unpacked(packed, B)
+            b[d] += solve_triangular(factor, z[d], lower=True, trans="T", check_finite=False)
+            log_density[d] += float(np.log(np.diag(factor)).sum())
     # From (beta, v / sigma_v) to (beta, v).
     if F == 2:
         b[:, n_beta:] *= sd[:, 1:]

@@ -9,6 +9,7 @@ from ter._version import __version__
 from ter.errors import OptionError
 from ter.models.certificate import Certificate
 from ter.models.diagnostics import Diagnostics
+from ter.models.priors import Priors
 from ter.options import Engine
 
 LIBRARIES = ("numpy", "scipy", "pandas", "numba")
@@ -58,6 +59,12 @@ class FitSettings:
     seed : int
     nuts : NutsOptions or None
         None for the other engines.
+    priors : Priors
+        Of engines "fast" and "nuts".
+    severity_slope : str or None
+        The column that therapist effects grow with.
+    further : str or None
+        The column of a third factor.
     """
 
     engine: Engine
@@ -68,6 +75,9 @@ class FitSettings:
     nodes: int
     seed: int
     nuts: NutsOptions | None = None
+    priors: Priors = Priors()  # noqa: RUF009 - frozen
+    severity_slope: str | None = None
+    further: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,8 +88,8 @@ class Record:
     ----------
     converged : bool
     iterations : int
-        Newton iterations (engine "ml"), grid points (engine "fast"), or draws of all chains with those that
-        tune (engine "nuts").
+        Newton iterations (engine "ml"), evaluations of derivatives (engine "fast"), or draws of all chains
+        with those that tune (engine "nuts").
     gradient_norm : float
         Largest gradient at the optimum, in units of one over the standard error; NaN for engine "nuts".
     log_likelihood : float
@@ -100,6 +110,9 @@ class Record:
     versions : tuple of (str, str)
     diagnostics : Diagnostics or None
         What was checked of the chains of engine "nuts".
+    structure : str
+        How therapists and services stand to each other: one factor, nested, crossed; empty of a fit that was
+        saved before this was recorded.
     """
 
     converged: bool
@@ -116,6 +129,7 @@ class Record:
     notes: tuple[str, ...]
     versions: tuple[tuple[str, str], ...]
     diagnostics: Diagnostics | None = None
+    structure: str = ""
 
 
 def library_versions(sampler: str | None = None) -> tuple[tuple[str, str], ...]:

@@ -18,7 +18,11 @@ from ter.models.ml import Estimates
 from ter.models.posterior import Posterior
 from ter.models.predict import expected_of_patients
 from ter.models.records import FitSettings, Record
+from ter.models.sensitivity import PriorSensitivity, prior_sensitivity
+from ter.models.slope_result import SeverityScale
+from ter.models.slope_views import slope_table, variance_by_severity
 from ter.models.units import CaseMixMeans, Deciles, Months, Units
+from ter.models.variance_test import VarianceTest
 from ter.models.weighted import TAILS, mean_and_sd, quantiles
 
 LOGISTIC_VARIANCE = np.pi**2 / 3.0
@@ -75,6 +79,10 @@ class Fit:
         sha256 of the table.
     known_until : str
         Last date in the table, ISO; empty where it has none.
+    severity : SeverityScale or None
+        With a severity slope. Therapist effects are then those at mean severity.
+    further : Services or None
+        Levels of a third factor.
     """
 
     settings: FitSettings
@@ -90,6 +98,8 @@ class Fit:
     case_mix_means: CaseMixMeans
     fingerprint: str
     known_until: str
+    severity: SeverityScale | None = None
+    further: Services | None = None
 
     @property
     def fixed(self) -> pd.DataFrame:
@@ -115,6 +125,12 @@ class Fit:
         )
 
     @property
+    def factors(self) -> tuple[str, ...]:
+        """Random factors of the model, in the order of their SDs: therapist, service, further."""
+        present = {"therapist": True, "service": bool(self.services.ids), "further": self.further is not None}
+        return tuple(name for name, here in present.items() if here)
+
+    @property
     def groups(self) -> pd.DataFrame:
         """Standard deviations by factor.
 
@@ -125,8 +141,11 @@ class Fit:
             engine "ml": the estimate and an interval on the log scale); ``icc``, the share of the variance on
             the log-odds scale (the residual's is pi^2 / 3); ``median_odds_ratio`` (Larsen and Merlo 2005).
         """
-        factors = ["therapist", "service"][: 1 + bool(self.services.ids)]
-        levels = [len(self.units.ids), len(self.services.ids)][: len(factors)]
+        counts = {"therapist": len(self.units.ids), "service": len(self.services.ids)}
+        if self.further is not None:
+            counts["further"] = len(self.further.ids)
+        factors = self.factors
+        levels = [counts[name] for name in factors]
         if self.posterior is not None:
             weights, sds = self.posterior.weights, self.posterior.sd
             sd, _ = mean_and_sd(sds, weights)
@@ -140,10 +159,55 @@ class Fit:
         variance = sds**2
         icc, _ = mean_and_sd(variance / (variance.sum(axis=1, keepdims=True) + LOGISTIC_VARIANCE), weights)
         odds, _ = mean_and_sd(np.exp(MEDIAN_ODDS * sds), weights)
-        return pd.DataFrame(
+        table = pd.DataFrame(
             {"levels": levels, "sd": sd, "q05": low, "q95": high, "icc": icc, "median_odds_ratio": odds},
             index=pd.Index(factors, name="factor"),
         )
+        if self.severity is not None:
+            slope = self.slope.loc["sd_slope"].to_numpy()
+            table.loc["therapist slope"] = [len(self.units.ids), *slope, np.nan, np.nan]
+            table["levels"] = table["levels"].astype(np.int64)
+        return table
+
+    @property
+    def slope(self) -> pd.DataFrame:
+        """The severity slope's parameters, for an SD of severity.
+
+        Returns
+        -------
+        DataFrame
+            ``sd_intercept`` (of therapist effects at mean severity), ``sd_slope`` and ``correlation``:
+            posterior ``mean``, ``q05``, ``q95``; with engine "ml" ``estimate`` and an interval on the log
+            scale, of the correlation on that of Fisher's z.
+
+        Raises
+        ------
+        OptionError
+            If the fit has no severity slope.
+        """
+        return slope_table(self)
+
+    def variance_by_severity(self, severity: list[float] | None = None) -> pd.DataFrame:
+        """How the therapist variance depends on severity (Saxon and Barkham 2012).
+
+        Parameters
+        ----------
+        severity : list of float, optional
+            Values of the severity column; by default nine from its 1% to its 99% point.
+
+        Returns
+        -------
+        DataFrame
+            By severity: ``sd`` of therapist effects u + w z, log-odds, and ``icc``, its share of the variance
+            on the log-odds scale (the residual's is pi^2 / 3); with a posterior also ``sd_q05``, ``sd_q95``,
+            ``icc_q05``, ``icc_q95``.
+
+        Raises
+        ------
+        OptionError
+            If the fit has no severity slope, or these are not numbers.
+        """
+        return variance_by_severity(self, severity)
 
     @property
     def certificate(self) -> str:
@@ -160,14 +224,16 @@ class Fit:
 
         Parameters
         ----------
-        factor : {"therapist", "service"}
+        factor : {"therapist", "service", "further"}
 
         Returns
         -------
         DataFrame
             By id: ``n`` (modelled patients), ``mean``, ``sd``, ``q05``, ``q50``, ``q95``. With engine "ml"
             the mean is the conditional mode, and the interval is normal and holds the parameters at their
-            estimates, as in lme4.
+            estimates, as in lme4. With a severity slope these are the effects at mean severity, and
+            therapists have ``slope_mean``, ``slope_sd``, ``slope_q05``, ``slope_q50`` and ``slope_q95``
+            beside them: what an SD of severity adds to the effect.
 
         Raises
         ------
@@ -180,13 +246,16 @@ class Fit:
         elif factor == "service" and self.services.ids:
             index = pd.Index(self.services.ids, name=self.settings.service)
             n = self.services.n.astype(np.float64)
+        elif factor == "further" and self.further is not None:
+            index = pd.Index(self.further.ids, name=self.settings.further)
+            n = self.further.n.astype(np.float64)
         else:
-            known = "therapist, service" if self.services.ids else "therapist"
-            raise OptionError(f'The model has no factor "{factor}": it has {known}.')
-        table = self._therapist_effects() if factor == "therapist" else self._service_effects()
-        frame = pd.DataFrame(
-            np.column_stack([n, *table]), index=index, columns=["n", "mean", "sd", "q05", "q50", "q95"]
-        )
+            raise OptionError(f'The model has no factor "{factor}": it has {", ".join(self.factors)}.')
+        table = self._therapist_effects() if factor == "therapist" else self._outer_effects(factor)
+        names = ["mean", "sd", "q05", "q50", "q95"]
+        frame = pd.DataFrame(np.column_stack([n, *table]), index=index, columns=["n", *names])
+        if factor == "therapist" and self.severity is not None:
+            frame[[f"slope_{name}" for name in names]] = np.column_stack(self._slope_effects())
         return frame.astype({"n": np.int64})
 
     def _therapist_effects(self) -> list[FloatArray]:
@@ -201,11 +270,21 @@ class Fit:
         )
         return [p.u_mean, p.u_sd, *q.T]
 
-    def _service_effects(self) -> list[FloatArray]:
+    def _outer_effects(self, factor: str) -> list[FloatArray]:
+        name = "v" if factor == "service" else "f"
         if self.posterior is None:
-            return _normal(self._estimates().v, self._estimates().v_sd)
-        mean, sd = mean_and_sd(self.posterior.v, self.posterior.weights)
-        return [mean, sd, *quantiles(self.posterior.v, self.posterior.weights, (TAILS[0], 0.5, TAILS[1]))]
+            estimates = self._estimates()
+            return _normal(getattr(estimates, name), getattr(estimates, f"{name}_sd"))
+        draws = getattr(self.posterior, name)
+        mean, sd = mean_and_sd(draws, self.posterior.weights)
+        return [mean, sd, *quantiles(draws, self.posterior.weights, (TAILS[0], 0.5, TAILS[1]))]
+
+    def _slope_effects(self) -> list[FloatArray]:
+        if self.posterior is not None and self.posterior.slope is not None:
+            slope = self.posterior.slope
+            return [slope.w_mean, slope.w_sd, *slope.w_quantiles.T]
+        estimated = self._estimates().slope
+        return [] if estimated is None else _normal(estimated.w, estimated.w_sd)
 
     def _estimates(self) -> Estimates:
         if self.estimates is None:
@@ -234,6 +313,83 @@ class Fit:
         """
         return expected_of_patients(self, patients)
 
+    def profile_intervals(self, table: pd.DataFrame, level: float = 0.9) -> pd.DataFrame:
+        """Confidence intervals of the SDs by profile likelihood, for engine "ml".
+
+        Parameters
+        ----------
+        table : DataFrame
+            The table that was fitted; a fit holds no rows.
+        level : float
+            Confidence, between 0 and 1.
+
+        Returns
+        -------
+        DataFrame
+            By factor: sd, lower, upper, in log-odds. The lower end is 0 where no SD, however small, is ruled
+            out.
+
+        Raises
+        ------
+        OptionError
+            If the fit is not by engine "ml", or of a model whose profile is not offered.
+        DataError
+            If the table is another one.
+        """
+        from ter.models.ml_inference import profile_intervals
+
+        self._refuse_slope("A profile of the likelihood")
+        return profile_intervals(self, table, level)
+
+    def variance_test(self, table: pd.DataFrame, factor: str = "therapist") -> VarianceTest:
+        """Likelihood-ratio test of whether a factor's variance is zero, for engine "ml".
+
+        The reference distribution is an even mixture of 0 and chi-squared on one degree of freedom (Self and
+        Liang 1987): zero is on the boundary.
+
+        Parameters
+        ----------
+        table : DataFrame
+            The table that was fitted; a fit holds no rows.
+        factor : str
+            ``"therapist"`` or ``"service"``.
+
+        Raises
+        ------
+        OptionError
+            If the fit is not by engine "ml", or the model has no such factor.
+        DataError
+            If the table is another one.
+        """
+        from ter.models.ml_inference import test_of_variance
+
+        self._refuse_slope("A test of the variance")
+        return test_of_variance(self, table, factor)
+
+    def prior_sensitivity(self) -> PriorSensitivity:
+        """How far ratings and effects move if priors had half or twice their SDs, by reweighting the draws.
+
+        Returns
+        -------
+        PriorSensitivity
+
+        Raises
+        ------
+        OptionError
+            If the fit has no posterior, or has a severity slope or a third factor.
+        """
+        if self.posterior is None:
+            raise OptionError('This fit has no priors: fit with engine="fast" or "nuts".')
+        self._refuse_slope("Prior sensitivity")
+        return prior_sensitivity(
+            self.posterior, self.settings.priors, self.units.ids, self.columns.names, self.columns.to_raw
+        )
+
+    def _refuse_slope(self, what: str) -> None:
+        """Refuse what knows nothing of slopes and of third factors."""
+        if self.severity is not None or self.further is not None:
+            raise OptionError(f"{what} is not offered with a severity slope or a third factor.")
+
     def summary(self) -> str:
         """The fit in words and figures."""
         r = self.record
@@ -246,6 +402,8 @@ class Fit:
             lines.append(self.certificate)
         lines += [f"Left out: {reason} ({count:,})." for reason, count in r.left_out]
         lines.append(f"Service effect: {r.service_effect}.")
+        if r.structure:
+            lines.append(f"Structure: {r.structure}.")
         lines += list(r.notes)
         return "\n".join([*lines, "", self.groups.round(4).to_string(), "", self.fixed.round(4).to_string()])
 

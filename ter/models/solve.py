@@ -6,16 +6,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ter.errors import DataError
 from ter.features.design import Design, FloatArray
 from ter.kernels.tables import expected_rates
 from ter.models.bayes import fit_nuts
 from ter.models.certificate import Certificate
 from ter.models.diagnostics import Diagnostics
+from ter.models.effects_fast import fit_effects_fast
+from ter.models.effects_ml import fit_effects
 from ter.models.fast import fit_fast
 from ter.models.layout import Layout, arrange
 from ter.models.ml import Estimates, fit_ml
+from ter.models.nested import fit_nested
 from ter.models.posterior import Posterior
+from ter.models.priors import Priors
 from ter.models.records import NutsOptions
+from ter.models.slope_views import effect_variance, rates_with_slope
+from ter.models.start import EarlierFit
+from ter.models.structure import Structure, has_more_effects, structure_of
 from ter.options import Engine
 
 
@@ -57,17 +65,38 @@ class Solution:
     diagnostics: Diagnostics | None = None
 
 
-def solve(design: Design, engine: Engine, nodes: int, seed: int, nuts: NutsOptions | None) -> Solution:
+def solve(
+    design: Design,
+    engine: Engine,
+    nodes: int,
+    seed: int,
+    nuts: NutsOptions | None,
+    priors: Priors = Priors(),  # noqa: B008 - frozen
+    earlier: EarlierFit | None = None,
+) -> Solution:
     """Fit the model of a design with one of the engines."""
     if nuts is not None:
-        return solve_nuts(design, nodes, seed, nuts)
-    return solve_fast(design, nodes, seed) if engine == "fast" else solve_ml(design, nodes)
+        return solve_nuts(design, nodes, seed, nuts, priors)
+    if engine == "fast":
+        return solve_fast(design, nodes, seed, priors, earlier)
+    return solve_ml(design, nodes, earlier)
 
 
-def solve_fast(design: Design, nodes: int, seed: int) -> Solution:
+def solve_fast(
+    design: Design,
+    nodes: int,
+    seed: int,
+    priors: Priors = Priors(),  # noqa: B008 - frozen
+    earlier: EarlierFit | None = None,
+) -> Solution:
     """Find the posterior."""
-    layout = arrange(design, design.therapist, design.service)
-    found = fit_fast(layout, nodes, seed)
+    if has_more_effects(design):
+        layout = arrange(design, design.therapist, None)
+        found = fit_effects_fast(design, layout, nodes, seed, priors=priors)
+    else:
+        layout = arrange(design, design.therapist, design.service)
+        start = None if earlier is None else earlier.start()
+        found = fit_fast(layout, nodes, seed, priors=priors, start=start)
     certificate = found.certificate
     return Solution(
         posterior=found.posterior,
@@ -77,17 +106,17 @@ def solve_fast(design: Design, nodes: int, seed: int) -> Solution:
         log_likelihood=found.log_likelihood,
         converged=certificate.usable,
         singular=False,
-        iterations=found.grid_points,
+        iterations=found.iterations,
         gradient_norm=certificate.gradient_norm,
         certificate=certificate,
         notes=certificate.faults,
     )
 
 
-def solve_nuts(design: Design, nodes: int, seed: int, options: NutsOptions) -> Solution:
+def solve_nuts(design: Design, nodes: int, seed: int, options: NutsOptions, priors: Priors) -> Solution:
     """Sample the posterior."""
     layout = arrange(design, design.therapist, design.service)
-    found = fit_nuts(design, layout, nodes, options, seed)
+    found = fit_nuts(design, layout, nodes, options, seed, priors)
     return Solution(
         posterior=found.posterior,
         estimates=None,
@@ -111,21 +140,52 @@ def _unsorted(values: FloatArray, layout: Layout) -> FloatArray:
     return out
 
 
-def solve_ml(design: Design, nodes: int) -> Solution:
+def solve_ml(design: Design, nodes: int, earlier: EarlierFit | None = None) -> Solution:
     """Maximise the likelihood."""
+    structure = structure_of(design)
+    if structure is Structure.SAME:
+        raise DataError(
+            "Every service has one therapist, and every therapist one service: the data cannot tell their "
+            "effects apart. Use service=None."
+        )
+    if has_more_effects(design):
+        return _estimated(design, fit_effects(design, nodes), ())
     inner, outer, swapped = design.therapist, design.service, False
-    if outer is not None and len(outer.levels) > len(inner.levels):
+    by_recursion = nodes != 1 and structure.nested
+    if outer is not None and (
+        structure is Structure.NESTED_REVERSED if by_recursion else len(outer.levels) > len(inner.levels)
+    ):
         # The Laplace approximation is the same whichever factor is eliminated; the larger leaves less.
         inner, outer, swapped = outer, inner, True
-    found = fit_ml(arrange(design, inner, outer), nodes)
+    layout = arrange(design, inner, outer)
+    found = (
+        fit_nested(layout, nodes)
+        if by_recursion
+        else fit_ml(layout, nodes, None if earlier is None else earlier.start(swapped))
+    )
     if swapped:
         found = _swap(found, len(design.columns))
+    return _estimated(design, found, _quadrature_note(nodes, design, by_recursion, swapped))
+
+
+def _estimated(design: Design, found: Estimates, notes: tuple[str, ...]) -> Solution:
+    """What estimates say of the rows, and of themselves."""
     eta = design.X @ found.beta
     if design.service is not None:
         eta += found.v[design.service.index]
+    if design.further is not None and found.f is not None:
+        eta += found.f[design.further.index]
     rates = np.empty(eta.size)
-    expected_rates(eta, float(found.sd[0]), rates)
     singular = bool((found.sd == 0.0).any())
+    if design.severity is None or found.slope is None:
+        expected_rates(eta, float(found.sd[0]), rates)
+    else:
+        rho = np.nan_to_num(np.array(found.slope.correlation))
+        variance = effect_variance(found.sd[0], np.array(found.slope.sd), rho, design.severity.values)
+        rates = rates_with_slope(eta, variance)
+        singular |= found.slope.sd == 0.0
+        if abs(found.slope.correlation) == 1.0:
+            notes = (*notes, "Singular fit: the correlation of effect and slope is estimated as 1 or -1.")
     return Solution(
         posterior=None,
         estimates=found,
@@ -133,12 +193,20 @@ def solve_ml(design: Design, nodes: int) -> Solution:
         row_expected=rates,
         log_likelihood=found.log_likelihood,
         converged=found.converged,
-        singular=singular,
+        singular=singular or (found.slope is not None and abs(found.slope.correlation) == 1.0),
         iterations=found.iterations,
         gradient_norm=found.gradient_norm,
         certificate=None,
-        notes=("Singular fit: a standard deviation is estimated as zero.",) if singular else (),
+        notes=(*notes, *(("Singular fit: a standard deviation is estimated as zero.",) if singular else ())),
     )
+
+
+def _quadrature_note(nodes: int, design: Design, by_recursion: bool, swapped: bool) -> tuple[str, ...]:
+    """Say which of two crossed factors is under the quadrature."""
+    if nodes == 1 or design.service is None or by_recursion:
+        return ()
+    inner, outer = ("services", "therapists") if swapped else ("therapists", "services")
+    return (f"Quadrature with {nodes} nodes over the {inner}, Laplace's method over the {outer}.",)
 
 
 def _swap(found: Estimates, n_beta: int) -> Estimates:

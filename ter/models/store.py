@@ -23,8 +23,10 @@ from ter.models.certificate import Certificate
 from ter.models.diagnostics import Diagnostics
 from ter.models.ml import Estimates
 from ter.models.posterior import Posterior
+from ter.models.priors import Priors
 from ter.models.records import FitSettings, NutsOptions, Record
 from ter.models.result import Columns, Fit, Services
+from ter.models.slope_result import SeverityScale, SlopeEstimates, SlopePosterior
 from ter.models.units import CaseMixMeans, Deciles, Months, Units
 
 FORMAT: Final = 1
@@ -36,6 +38,7 @@ TYPES: Final = {
         Fit,
         FitSettings,
         NutsOptions,
+        Priors,
         Record,
         Certificate,
         Diagnostics,
@@ -47,6 +50,9 @@ TYPES: Final = {
         Months,
         Deciles,
         CaseMixMeans,
+        SeverityScale,
+        SlopeEstimates,
+        SlopePosterior,
     )
 }
 #: Zip entries carry a date: a fixed one, so that the same fit gives the same bytes.

@@ -15,6 +15,8 @@ import numpy as np
 from networks import network
 from ter.models.laplace import LaplaceLikelihood
 from ter.models.layout import arrange
+from ter.models.marginal import conditionals, marginalise
+from ter.models.proposal import Draws
 from ter.models.quadrature import QuadratureLikelihood
 from ter.kernels.tables import logistic_normal, standardised_rate, inverse_logit_rate, count_predictors
 
@@ -23,14 +25,24 @@ layout = arrange(design, design.therapist, design.service)
 x = np.linspace(-0.4, 0.3, 7)
 value, gradient, hessian = QuadratureLikelihood(layout, 7).evaluate(x[:-2], 0.6)
 laplace = LaplaceLikelihood(layout).evaluate(np.r_[x[:3], -0.7, -0.2])
-counts, table, expected = np.empty(900), np.empty((2, 20)), np.empty((2, 30))
-count_predictors(layout.rows, x[:3], x[3:5], -7.0, counts)
-standardised_rate(counts, -7.0, -1.0, table)
-inverse = np.empty((2, 8))
+table, expected = np.empty((2, 20)), np.empty((2, 30))
+rows = layout.rows
+outer = np.repeat(rows.cell_outer, np.diff(rows.cell_ptr))
+counted = np.zeros((2, 450))
+eta = np.ascontiguousarray(rows.X @ np.stack([x[:3], 2 * x[:3]], axis=1))
+count_predictors(eta, np.stack([x[3:5], x[3:5]], axis=1), outer, rows.trials, 0, -7.0, counted)
+counts = counted.ravel()
+standardised_rate(counted[0], -7.0, -1.0, table)
+inverse = np.empty((8, 2))
 inverse_logit_rate(table, -1.0, -0.5, inverse)
+draws = Draws(sd=np.array([[0.6, 0.4], [0.5, 0.2]]), b=np.stack([x[:5], x[1:6]]))
+likelihood, weights = QuadratureLikelihood(layout, 7), np.array([0.3, 0.7])
+posterior, row_expected = marginalise(likelihood, draws, conditionals(likelihood, draws), weights, 1)
 logistic_normal(0.8, -2.0, expected)
 out = [[value], gradient, hessian.ravel(), [laplace[0]], laplace[1], laplace[2].ravel()]
-out += [counts, table.ravel(), inverse.ravel(), expected.ravel()]
+out += [counts, table.ravel(), inverse.ravel(), expected.ravel(), row_expected]
+names = ("u_mean", "u_cdf", "ter_mean", "ter_cdf")
+out += [getattr(posterior, name).ravel() for name in names]
 print(json.dumps([list(map(float, part)) for part in out]))
 """
 

@@ -7,8 +7,9 @@ from scipy.interpolate import CubicSpline, RectBivariateSpline
 from scipy.stats import halfnorm
 
 from ter.models.explore import explore
-from ter.models.grid import ConditionalPosterior, fine_cells, log_prior_sd, spline_weights
+from ter.models.grid import ConditionalPosterior, fine_cells, spline_weights
 from ter.models.layout import arrange
+from ter.models.priors import Priors
 from ter.models.proposal import Shape, draw, draw_sds
 from ter.models.quadrature import QuadratureLikelihood
 from ter.models.weighted import mean_and_sd, quantiles
@@ -22,7 +23,7 @@ def conditional(**options):
 
 def test_prior_of_the_sds_is_half_normal():
     sd = np.array([[0.1, 0.5], [1.0, 2.0]])
-    np.testing.assert_allclose(log_prior_sd(sd), halfnorm.logpdf(sd).sum(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(Priors().log_sd(sd), halfnorm.logpdf(sd).sum(axis=1), rtol=1e-12)
 
 
 def test_spline_weights_are_scipys_splines():
@@ -39,7 +40,7 @@ def test_spline_weights_are_scipys_splines():
 @pytest.mark.parametrize("services", [0, 4])
 def test_the_grid_holds_the_posterior_of_the_sds(services):
     posterior = conditional(therapists=30, services=services)
-    grid = explore(posterior, np.zeros(posterior.likelihood.n_b))
+    grid = explore(posterior)
     assert grid.converged
     _, p = fine_cells(grid)
     assert p.sum() == pytest.approx(1.0)
@@ -48,16 +49,20 @@ def test_the_grid_holds_the_posterior_of_the_sds(services):
         sd = np.array(
             [a[np.argmax(p if p.ndim == 1 else p.sum(axis=1 - i)) // 30] for i, a in enumerate(grid.axes)]
         )
-        inside = posterior.mode(sd, np.zeros(posterior.likelihood.n_b), 1e-8).log_marginal + log_prior_sd(sd)
+        inside = posterior.mode(sd, np.zeros(posterior.likelihood.n_b), 1e-8).log_marginal + Priors().log_sd(
+            sd
+        )
         sd[k] = axis[-1] + 2 * (axis[1] - axis[0])
-        beyond = posterior.mode(sd, np.zeros(posterior.likelihood.n_b), 1e-8).log_marginal + log_prior_sd(sd)
+        beyond = posterior.mode(sd, np.zeros(posterior.likelihood.n_b), 1e-8).log_marginal + Priors().log_sd(
+            sd
+        )
         assert beyond < inside - 5
         assert axis[0] < 0.1
 
 
 def test_draws_of_the_sds_have_the_density_that_they_are_given():
     posterior = conditional(therapists=30, services=4)
-    grid = explore(posterior, np.zeros(posterior.likelihood.n_b))
+    grid = explore(posterior)
     uniforms = np.random.default_rng(0).random((200_000, 2))
     sd, log_density = draw_sds(grid, uniforms)
     # The mean of 1 / q over draws from q is the area of its support: the grid's rectangle.
@@ -75,7 +80,7 @@ def test_draws_of_the_sds_have_the_density_that_they_are_given():
 
 def test_draws_are_repeatable_and_seeded():
     posterior = conditional(therapists=20, services=3)
-    grid = explore(posterior, np.zeros(posterior.likelihood.n_b))
+    grid = explore(posterior)
     a, b, c = (draw(grid, 3, seed, 64, Shape.of_laplace(6)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(a.b, b.b)
     assert not np.array_equal(a.b, c.b)

@@ -1,0 +1,301 @@
+"""log p(y, b | scales) with a severity slope, a third factor, or both, and priors in normal scores.
+
+b = (beta, v, f): fixed effects, services, levels of a third factor. Therapists are integrated by quadrature.
+The scales are the SDs and the correlation; q are their normal scores, q = Phi^-1(F(scale)) with F the prior's
+distribution function, so that a priori q ~ N(0, I), and a posteriori its tails fall at least like that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import ndtr, ndtri
+
+from ter.errors import OptionError
+from ter.features.design import Design, FloatArray
+from ter.models.layout import Layout
+from ter.models.newton import maximise
+from ter.models.priors import LOG_2PI, Priors
+from ter.models.slope import Sigma, SlopeLikelihood, SlopePass
+
+#: Half-normal prior of the SD of slopes, in log-odds for an SD of severity, and of a third factor.
+SLOPE_SCALE = 1.0
+FURTHER_SCALE = 1.0
+#: Services and levels of a third factor, which are kept together in one dense matrix.
+MOST_LEVELS = 400
+MODE_TOLERANCE = 1e-6
+LARGEST_SCORE = 8.0
+#: Where the search for the SDs begins: at 0.3.
+START_SCORE = -0.7
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """Standard deviations and correlation.
+
+    Attributes
+    ----------
+    sigma : Sigma
+        Of the therapists; without slopes its SD of w is 0.
+    sd : ndarray, shape (F,)
+        Therapist, service, third factor, as far as the model has them.
+    """
+
+    sigma: Sigma
+    sd: FloatArray
+
+
+def half_normal(q: float, scale: float) -> float:
+    """The SD whose normal score under a half-normal prior is q."""
+    q = float(np.clip(q, -LARGEST_SCORE, LARGEST_SCORE))
+    # 1 - F = Phi(-q): each tail by the formula that keeps its digits.
+    value = -ndtri(0.5 * ndtr(-q)) if q > 0.0 else ndtri(0.5 + 0.5 * ndtr(q))
+    return max(scale * float(value), 1e-6)
+
+
+def lkj_two(q: float) -> float:
+    """The correlation whose normal score under LKJ(2) is q: its density is 3/4 (1 - rho^2)."""
+    p = float(ndtr(np.clip(q, -LARGEST_SCORE, LARGEST_SCORE)))
+    return float(-2.0 * np.sin(np.arcsin(1.0 - 2.0 * p) / 3.0))
+
+
+class EffectsPosterior:
+    """The joint density of (b, q) with u and w integrated.
+
+    Parameters
+    ----------
+    design : Design
+    layout : Layout
+        Of this design, sorted by therapist.
+    nodes : int
+        In each dimension that is integrated.
+    priors : Priors
+
+    Raises
+    ------
+    OptionError
+        If services and levels of the third factor are too many to be kept together.
+    """
+
+    def __init__(self, design: Design, layout: Layout, nodes: int, priors: Priors) -> None:
+        self.outer = [g for g in (design.service, design.further) if g is not None]
+        levels = sum(len(g.levels) for g in self.outer)
+        if levels > MOST_LEVELS:
+            raise OptionError(
+                f'engine "fast" takes up to {MOST_LEVELS} services and levels of a third factor beside '
+                f'slopes or a third factor, not {levels}: use engine="ml" with nodes=1.'
+            )
+        self.layout = layout
+        self.priors = priors
+        self.slopes = design.severity is not None
+        self.likelihood = SlopeLikelihood(
+            layout, None if design.severity is None else design.severity.values, nodes
+        )
+        indicators = [np.eye(len(g.levels))[g.index[layout.order]] for g in self.outer]
+        self.X = np.hstack([layout.rows.X, *indicators])
+        self.n_beta = layout.rows.X.shape[1]
+        #: Which factor, 1 or 2, each outer effect in b belongs to.
+        self.factor = np.repeat(np.arange(1, 1 + len(self.outer)), [len(g.levels) for g in self.outer])
+        self.prior_scales = {
+            "therapist": priors.therapist,
+            "service": priors.service,
+            "further": FURTHER_SCALE,
+        }
+
+    @property
+    def n_scores(self) -> int:
+        """How many normal scores q holds: SDs of the factors, then SD of slopes and correlation."""
+        return 1 + len(self.outer) + (2 if self.slopes else 0)
+
+    def scales(self, q: FloatArray) -> Scales:
+        """From normal scores to standard deviations and correlation."""
+        names = ["therapist", *(g.name for g in self.outer)]
+        sd = np.array([half_normal(x, self.prior_scales[n]) for x, n in zip(q, names, strict=False)])
+        if not self.slopes:
+            return Scales(Sigma(float(sd[0]), 0.0, 0.0), sd)
+        return Scales(Sigma(float(sd[0]), half_normal(q[-2], SLOPE_SCALE), lkj_two(q[-1])), sd)
+
+    def precision(self, scales: Scales) -> FloatArray:
+        """Prior precisions of b, shape (B,)."""
+        return np.concatenate(
+            [np.full(self.n_beta, 1.0 / self.priors.beta**2), 1.0 / scales.sd[self.factor] ** 2]
+        )
+
+    def log_prior(self, b: FloatArray, scales: Scales) -> float:
+        """Log density of b given the scales."""
+        precision = self.precision(scales)
+        return float(0.5 * (np.log(precision) - LOG_2PI - precision * b**2).sum())
+
+    def run(self, b: FloatArray, scales: Scales) -> SlopePass:
+        """Integrate all therapists."""
+        return self.likelihood.run(self.X @ b, scales.sigma)
+
+    def information(self, at: SlopePass, scales: Scales) -> FloatArray:
+        """Minus the Hessian of the log-likelihood in b, but for terms of third order: shape (B, B).
+
+        The complete data's information less what is lost by not knowing (u, w), as if these were normal.
+        """
+        rows, sigma = self.layout.rows, scales.sigma
+        present = np.flatnonzero(np.diff(rows.row_ptr))
+        starts = rows.row_ptr[present]
+        direction = sigma.kappa + sigma.sd_w * self.likelihood.severity
+        weighted = self.X * at.spread[:, None]
+        C = np.stack(
+            [
+                np.add.reduceat(weighted * direction[:, None], starts, axis=0),
+                np.add.reduceat(weighted, starts, axis=0),
+            ],
+            axis=-1,
+        )
+        inner = np.column_stack([direction, np.ones(direction.size)])
+        D = np.add.reduceat(at.spread[:, None, None] * inner[:, :, None] * inner[:, None, :], starts, axis=0)
+        D += np.diag([1.0, 1.0 / sigma.s**2])
+        half = np.linalg.solve(np.linalg.cholesky(D), np.swapaxes(C, 1, 2)).reshape(-1, self.X.shape[1])
+        return np.asarray(weighted.T @ self.X - half.T @ half)
+
+    def mode(self, q: FloatArray, start: FloatArray) -> Mode:
+        """Laplace's approximation over b at given scales."""
+        scales = self.scales(q)
+        precision = self.precision(scales)
+        last: dict[bytes, SlopePass] = {}
+
+        def run(b: FloatArray) -> SlopePass:
+            key = b.tobytes()
+            if key not in last:
+                last.clear()
+                last[key] = self.run(b, scales)
+            return last[key]
+
+        def evaluate(b: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+            at = run(b)
+            gradient = self.X.T @ at.residual - precision * b
+            return (
+                at.value + self.log_prior(b, scales),
+                gradient,
+                self.information(at, scales) + np.diag(precision),
+            )
+
+        found = maximise(
+            evaluate, lambda b: run(b).value + self.log_prior(b, scales), start, tolerance=MODE_TOLERANCE
+        )
+        data = found.information - np.diag(precision)
+        _, log_det = np.linalg.slogdet(found.information)
+        log_marginal = found.value + 0.5 * found.decrement - 0.5 * float(log_det) - 0.5 * float(q @ q)
+        return Mode(found.x, data, log_marginal, found.decrement, found.converged)
+
+
+@dataclass(frozen=True, eq=False)
+class Mode:
+    """Laplace's approximation over b.
+
+    Attributes
+    ----------
+    b : ndarray, shape (B,)
+    data : ndarray, shape (B, B)
+        Minus the Hessian of the log-likelihood.
+    log_marginal : float
+        log p(y, q), up to a constant.
+    decrement : float
+    converged : bool
+    """
+
+    b: FloatArray
+    data: FloatArray
+    log_marginal: float
+    decrement: float
+    converged: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Centre:
+    """The middle of the posterior: of q by Newton steps on numeric derivatives, and of b there.
+
+    Attributes
+    ----------
+    q : ndarray, shape (m,)
+    covariance : ndarray, shape (m, m)
+        Of q, from the Hessian of log p(y, q).
+    mode : Mode
+    drift : ndarray, shape (B, m)
+        How the gradient of the log-likelihood in b moves with q.
+    evaluations : int
+    """
+
+    q: FloatArray
+    covariance: FloatArray
+    mode: Mode
+    drift: FloatArray
+    evaluations: int
+
+
+def find_centre(posterior: EffectsPosterior, start: FloatArray) -> Centre:
+    """Find the middle of the posterior.
+
+    Parameters
+    ----------
+    posterior : EffectsPosterior
+    start : ndarray, shape (B,)
+        Where the search for b begins.
+    """
+    m, h = posterior.n_scores, 0.1
+    begin = np.full(m, START_SCORE) * _sds(posterior)
+    latest = posterior.mode(begin, start)
+    count = 0
+
+    def at(q: FloatArray) -> float:
+        nonlocal latest, count
+        latest = posterior.mode(q, latest.b)
+        count += 1
+        return latest.log_marginal
+
+    def evaluate(q: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        centre = at(q)
+        steps = h * np.eye(m)
+        up, down = np.array([at(q + s) for s in steps]), np.array([at(q - s) for s in steps])
+        information = np.diag(-(up - 2.0 * centre + down) / h**2)
+        for a in range(m):
+            for b in range(a):
+                both = at(q + steps[a] + steps[b])
+                information[a, b] = information[b, a] = -(both - up[a] - up[b] + centre) / h**2
+        # Far from the mode the density need not be log-concave; the prior's own information is 1.
+        smallest = float(np.linalg.eigvalsh(information)[0])
+        if smallest < 0.5:
+            information += (0.5 - smallest) * np.eye(m)
+        return centre, (up - down) / (2.0 * h), information
+
+    found = maximise(evaluate, at, begin, tolerance=1e-2, max_iterations=30, max_step=1.0)
+    mode = posterior.mode(found.x, latest.b)
+    steps = h * np.eye(m)
+
+    def pull(q: FloatArray) -> FloatArray:
+        return np.asarray(posterior.X.T @ posterior.run(mode.b, posterior.scales(q)).residual)
+
+    drift = np.column_stack([(pull(found.x + s) - pull(found.x - s)) / (2.0 * h) for s in steps])
+    return Centre(found.x, np.asarray(np.linalg.inv(found.information), np.float64), mode, drift, count)
+
+
+def _sds(posterior: EffectsPosterior) -> FloatArray:
+    """1 for the scores of standard deviations, 0 for that of the correlation."""
+    out = np.ones(posterior.n_scores)
+    if posterior.slopes:
+        out[-1] = 0.0
+    return out
+
+
+def conditional_of_b(
+    posterior: EffectsPosterior, centre: Centre, q: FloatArray, scales: Scales
+) -> tuple[FloatArray, FloatArray]:
+    """Mean, and lower Cholesky factor of the precision, of b given q near the centre: (B,), (B, B).
+
+    The log-likelihood is taken for quadratic in b, its gradient for linear in q; the prior of the services
+    changes with q as it does.
+    """
+    at = centre.mode
+    prior = np.diag(posterior.precision(scales))
+    # At the mode the gradient of the log-likelihood is what balances the prior there.
+    gradient = posterior.precision(posterior.scales(centre.q)) * at.b
+    factor = cho_factor(at.data + prior, lower=True)
+    mean = cho_solve(factor, at.data @ at.b + gradient + centre.drift @ (q - centre.q))
+    return mean, np.tril(factor[0])
