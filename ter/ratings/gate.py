@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ter.errors import FitError, OptionError
 from ter.models.posterior import Posterior
 from ter.models.units import CaseMixMeans, Deciles, Months, Units
 from ter.ratings import aggregates
+from ter.ratings.model_card import ModelCard
 from ter.ratings.options import SMALLEST_GROUP, RatingOptions
 from ter.ratings.publication import ModelNote, Network, Publication
 from ter.ratings.result import Ratings
@@ -80,7 +82,7 @@ def admit(fit: Fit, options: RatingOptions) -> Admitted:
     return Admitted(
         passed=passed,
         units=_units(fit.units, passed),
-        posterior=_posterior(fit.posterior, passed),
+        posterior=fit.posterior.of_units(passed),
         months=None if fit.months is None else _months(fit.months, passed),
         deciles=_deciles(fit.deciles, passed),
         case_mix=replace(
@@ -92,7 +94,25 @@ def admit(fit: Fit, options: RatingOptions) -> Admitted:
     )
 
 
-def publish(fit: Fit, ratings: Ratings) -> Publication:
+def shown_therapists(fit: Fit, options: RatingOptions) -> BoolArray:
+    """Say whose outcomes may be shown, alone or in a sum: those through the gate with 5 modelled patients.
+
+    Parameters
+    ----------
+    fit : Fit
+    options : RatingOptions
+
+    Returns
+    -------
+    ndarray of bool, shape (J,)
+    """
+    out: BoolArray = (fit.units.n_completed >= options.completed) & (fit.units.n >= SMALLEST_GROUP)
+    return out
+
+
+def publish(
+    fit: Fit, ratings: Ratings, card: ModelCard | None = None, changes: pd.DataFrame | None = None
+) -> Publication:
     """Gather all that may leave the house.
 
     The observed rate of a rated therapist with fewer than 5 modelled patients tells how single patients
@@ -103,6 +123,11 @@ def publish(fit: Fit, ratings: Ratings) -> Publication:
     fit : Fit
     ratings : Ratings
         Made from this fit.
+    card : ModelCard, optional
+        Of this fit: `ter.checks.model_card`.
+    changes : DataFrame, optional
+        What changed the ratings since the last month, by ``therapist_id``: `ter.monitoring.explain_change`.
+        Rows of therapists who are not shown now are left out.
 
     Returns
     -------
@@ -111,12 +136,14 @@ def publish(fit: Fit, ratings: Ratings) -> Publication:
     Raises
     ------
     FitError
-        If the fit did not converge.
+        If the fit did not converge, or a check of the card failed and was not accepted.
     OptionError
         If the ratings were made from another fit.
     """
     if not fit.record.converged:
         raise FitError("The model did not converge, and so must not be published: see fit.record.")
+    if card is not None:
+        card.refuse_failed()
     admitted = admit(fit, ratings.options)
     table = ratings.to_frame().reset_index()
     rated = table[table["status"] != "provisional"]
@@ -142,6 +169,8 @@ def publish(fit: Fit, ratings: Ratings) -> Publication:
         services=aggregates.services(fit.units, admitted.units, units, expected),
         model=_model_note(fit, ratings),
         fingerprint=fit.fingerprint,
+        card=card,
+        changes=None if changes is None else changes[changes["therapist_id"].isin(units.ids)],
     )
 
 
@@ -155,25 +184,6 @@ def _units(units: Units, passed: BoolArray) -> Units:
         n_at_caseness=units.n_at_caseness[passed],
         n=units.n[passed],
         observed=units.observed[passed],
-    )
-
-
-def _posterior(posterior: Posterior, passed: BoolArray) -> Posterior:
-    """Keep the therapists' rows of those who passed."""
-    return replace(
-        posterior,
-        u_mean=posterior.u_mean[passed],
-        u_sd=posterior.u_sd[passed],
-        u_grid=posterior.u_grid[passed],
-        u_cdf=posterior.u_cdf[passed],
-        u_draws=posterior.u_draws[passed],
-        reliability=posterior.reliability[passed],
-        ter_mean=posterior.ter_mean[passed],
-        ter_grid=posterior.ter_grid[passed],
-        ter_cdf=posterior.ter_cdf[passed],
-        expected_mean=posterior.expected_mean[passed],
-        expected_sd=posterior.expected_sd[passed],
-        predicted_mean=posterior.predicted_mean[passed],
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ter.ratings.model_card import ModelCard
 from ter.ratings.options import RatingOptions
 
 
@@ -102,6 +103,11 @@ class Publication:
     model : ModelNote
     fingerprint : str
         sha256 of the rows that the model saw.
+    card : ModelCard or None
+        Whether these ratings should be trusted; every report is given one.
+    changes : DataFrame or None
+        What changed each rating since the last month (`ter.monitoring.explain_change`), for therapists who
+        were rated in both.
     """
 
     options: RatingOptions
@@ -114,3 +120,5 @@ class Publication:
     services: pd.DataFrame
     model: ModelNote
     fingerprint: str
+    card: ModelCard | None = None
+    changes: pd.DataFrame | None = None

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ter.kernels.effects import rank_draws
+from ter.models.parallel import map_partitions
+
 FloatArray = NDArray[np.float64]
 
 #: Draws (or therapists) that are worked on at once, which bounds the memory.
@@ -71,11 +74,8 @@ def summarise_ranks(draws: NDArray[np.float32], quantiles: tuple[float, float]) 
 
 def _rank(draws: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rank each column, the highest first; equal values share the mean of their ranks."""
-    # SciPy's statistics take most of a second to load, and `import ter` shall not wait for them.
-    from scipy.stats import rankdata
-
-    ranks = np.empty(draws.shape, dtype=np.float32)
-    for start in range(0, draws.shape[1], _CHUNK):
-        part = slice(start, start + _CHUNK)
-        ranks[:, part] = rankdata(-draws[:, part], axis=0)
+    draws = np.ascontiguousarray(draws, np.float32)
+    ranks = np.empty_like(draws)
+    parts = [(m, min(m + _CHUNK, draws.shape[1])) for m in range(0, draws.shape[1], _CHUNK)]
+    map_partitions(lambda part: rank_draws(*part, draws, ranks), parts)
     return ranks

@@ -17,8 +17,8 @@ IntArray = NDArray[np.int64]
 _HALVINGS = 54
 
 
-def cdf_at(grid: FloatArray, cdf: FloatArray, x: float) -> FloatArray:
-    """Evaluate distribution functions at one point.
+def cdf_at(grid: FloatArray, cdf: FloatArray, x: float | FloatArray) -> FloatArray:
+    """Evaluate distribution functions at one point, or each at a point of its own.
 
     Parameters
     ----------
@@ -26,14 +26,14 @@ def cdf_at(grid: FloatArray, cdf: FloatArray, x: float) -> FloatArray:
         Increasing in each row.
     cdf : ndarray, shape (J, G)
         Not decreasing in each row, from about 0 to about 1.
-    x : float
+    x : float or ndarray, shape (J,)
 
     Returns
     -------
     ndarray, shape (J,)
         0 below a grid and 1 above it.
     """
-    bracket = np.clip((grid <= x).sum(axis=1) - 1, 0, grid.shape[1] - 2)
+    bracket = np.clip((grid <= np.reshape(x, (-1, 1))).sum(axis=1) - 1, 0, grid.shape[1] - 2)
     width = _at(grid, bracket + 1) - _at(grid, bracket)
     inside = _hermite(grid, cdf, bracket, np.clip((x - _at(grid, bracket)) / width, 0.0, 1.0))
     return np.where(x < grid[:, 0], 0.0, np.where(x > grid[:, -1], 1.0, inside))

@@ -66,7 +66,10 @@ def make_fit():
         posterior = Posterior(
             weights=np.full(4, 0.25), beta=np.zeros((4, 1)), v=np.zeros((4, 0)), sd=np.full((4, 1), 0.4),
             u_mean=mean, u_sd=sd, u_grid=u_grid, u_cdf=cdf,
-            u_draws=(mean[:, None] + sd[:, None] * rng.normal(size=(J, 400))).astype(np.float32),
+            given_mean=np.repeat(mean[:, None], 4, 1).astype(np.float32),
+            given_sd=np.repeat(sd[:, None], 4, 1).astype(np.float32),
+            given_skewness=np.zeros((J, 4), np.float32), given_ter=np.full((J, 4), 0.5, np.float32),
+            given_expected=np.full((J, 4), 0.5, np.float32), units=np.arange(J), seed=seed,
             reliability=1 - sd**2 / 0.5**2,
             ter_mean=50 + TER_PER_UNIT * mean, ter_grid=50 + TER_PER_UNIT * u_grid, ter_cdf=cdf,
             expected_mean=rate, expected_sd=np.full(J, 0.02), predicted_mean=rate + 0.2 * mean,

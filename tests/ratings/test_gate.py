@@ -11,6 +11,9 @@ from ter.ratings import publish, rate
 
 COMPLETED = [9, 10, 11, 40, 0, 120, 3, 25, 60, 14]
 
+#: Fields of the posterior that hold no row by therapist, and the numbers of random streams: no outcomes.
+PARAMETERS = {"weights", "beta", "v", "f", "sd", "units", "seed", "slope"}
+
 
 def _other_outcomes(fit, behind):
     """The same fit, had the patients of these therapists fared otherwise."""
@@ -21,7 +24,7 @@ def _other_outcomes(fit, behind):
         return array
 
     posterior = fit.posterior
-    by_therapist = [f.name for f in fields(posterior) if f.name not in {"weights", "beta", "v", "sd"}]
+    by_therapist = [f.name for f in fields(posterior) if f.name not in PARAMETERS]
     months = fit.months
     of_them = behind[months.unit]
     return replace(
