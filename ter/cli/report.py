@@ -15,6 +15,7 @@ EXAMPLES = (
     "ter report episodes.parquet --month 2026-10",
     "ter report episodes.csv --sessions sessions.csv --month 2026-10 --minimum 45",
     "ter report --config ter.toml --month 2026-10",
+    "ter report episodes.parquet --month 2026-10 --accept-failed missing_outcomes",
 )
 
 
@@ -61,6 +62,20 @@ def run(
         bool | None,
         typer.Option("--overwrite/--no-overwrite", help="Replace a month that is published already."),
     ] = None,
+    accept_failed: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Publish although this check of the model card failed; can be given more than once.",
+            metavar="CHECK",
+        ),
+    ] = None,
+    refits: Annotated[
+        bool | None,
+        typer.Option(
+            "--refits/--no-refits",
+            help="Fit the model again some ten times, to see how it does with the unseen.  (default: refits)",
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file of settings. Options on the command line come first.")
     ] = None,
@@ -88,6 +103,8 @@ def run(
         support=support,
         seed=seed,
         overwrite=overwrite,
+        accept_failed=accept_failed or None,
+        refits=refits,
     )
     with shown() as progress:
         report, ratings = run_month(settings, progress)

@@ -7,17 +7,20 @@ from pathlib import Path
 
 import pandas as pd
 
+from ter.checks import model_card
+from ter.errors import DataError, ModelFileError, OptionError
 from ter.features import CaseMix
 from ter.jobs.progress import SILENT, Progress
 from ter.jobs.tables import read_tables
-from ter.models import fit
-from ter.ratings import Ratings, rate
-from ter.reports.monthly import write_report
+from ter.models import Fit, fit, load_fit
+from ter.monitoring import explain_change
+from ter.ratings import RatingOptions, Ratings, rate
+from ter.reports.monthly import MODEL_FILE, write_report
 from ter.reports.publishing import refuse_inside, refuse_published
 from ter.reports.words import stale_note
 from ter.schema import COLUMNS
 from ter.settings import MonthSettings, read_case_mix
-from ter.sources import as_known_at, episodes_from_sessions, month_end, sessions_known_at
+from ter.sources import as_known_at, episodes_from_sessions, fingerprint, month_end, sessions_known_at
 
 
 def run_month(settings: MonthSettings, progress: Progress = SILENT) -> tuple[Path, Ratings]:
@@ -60,6 +63,21 @@ def run_month(settings: MonthSettings, progress: Progress = SILENT) -> tuple[Pat
         interval=settings.interval,
         support=settings.support,
     )
+    progress.step("Checking the model")
+    card = model_card(
+        fitted,
+        table,
+        options=ratings.options,
+        refits=settings.refits,
+        seed=settings.seed,
+        progress=progress.count,
+    ).accepting(settings.accept_failed)
+    progress.note(f"Should these ratings be trusted this month? {card.answer}")
+    for check in card.checks:
+        if check.status in ("caution", "failed"):
+            progress.note(f"{check.status}: {check.name}: {check.figure}. {check.words} {check.remedy}")
+    progress.step("Comparing with the month before")
+    changes = _changes(settings, case_mix, fitted, table, progress)
     progress.step(f"Writing the pages of {len(fitted.units.ids):,} therapists")
     report = write_report(
         fitted,
@@ -69,8 +87,36 @@ def run_month(settings: MonthSettings, progress: Progress = SILENT) -> tuple[Pat
         models=settings.models,
         overwrite=settings.overwrite,
         progress=progress.count,
+        card=card,
+        changes=changes,
     )
     return report, ratings
+
+
+def _changes(
+    settings: MonthSettings, case_mix: CaseMix, fitted: Fit, table: pd.DataFrame, progress: Progress
+) -> pd.DataFrame | None:
+    """What changed each rating since the month before, where its model was kept and its data still stand."""
+    first = dt.date.fromisoformat(f"{settings.month}-01")
+    before = f"{first - dt.timedelta(days=1):%Y-%m}"
+    place = settings.models / before / MODEL_FILE
+    if not place.is_file():
+        return None
+    try:
+        previous = load_fit(place)
+        known = _known(settings, case_mix, month_end(before))
+        if fingerprint(known) != previous.fingerprint:
+            progress.note(
+                f"The data of {before} have changed since their report: what moved each rating is not told."
+            )
+            return None
+        options = RatingOptions(settings.completed, settings.minimum, settings.interval, settings.support)
+        return explain_change(
+            previous, fitted, known, table, options=options, progress=progress.count
+        ).to_frame()
+    except (ModelFileError, OptionError, DataError) as error:
+        progress.note(f"What moved each rating since {before} is not told: {error}")
+        return None
 
 
 def _known(settings: MonthSettings, case_mix: CaseMix, end: dt.date) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ter.errors import OptionError
-from ter.options import GATE, MISSING_OUTCOMES, MissingOutcome
+from ter.options import CHECKS, GATE, MISSING_OUTCOMES, CheckName, MissingOutcome
 from ter.ratings import RatingOptions
 from ter.settings.fit import refuse_other_words
 from ter.settings.toml import read_toml, refuse_unknown
@@ -23,6 +23,7 @@ _WORDS: Final = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
+    tuple: "a list of texts",
 }
 
 
@@ -56,6 +57,11 @@ class MonthSettings:
         Of the draws of the model.
     overwrite : bool
         Whether a month that is published already is replaced.
+    accept_failed : tuple of str
+        Checks of the model card whose failure does not stop the report, by name (`ter.options.CHECKS`).
+    refits : bool
+        Whether the model card fits the model again, to see how it does with therapists and months that it has
+        not seen.
 
     Raises
     ------
@@ -76,12 +82,16 @@ class MonthSettings:
     support: float = 0.9
     seed: int = 1
     overwrite: bool = False
+    accept_failed: tuple[CheckName, ...] = ()
+    refits: bool = True
 
     def __post_init__(self) -> None:
         for name, value in _checked(dataclasses.asdict(self), "settings").items():
             object.__setattr__(self, name, value)
         month_end(self.month)
         refuse_other_words("missing_outcome", self.missing_outcome, MISSING_OUTCOMES)
+        for name in self.accept_failed:
+            refuse_other_words("accept_failed", name, CHECKS)
         # Refuses what is out of range before an hour of reading and fitting.
         RatingOptions(self.completed, self.minimum, self.interval, self.support)
 
@@ -137,7 +147,8 @@ def _kinds(hint: Any) -> tuple[type, ...]:
     """Give the types that a field may have: those of a union, the type of a literal's words, or the one."""
     if isinstance(hint, types.UnionType):
         return typing.get_args(hint)
-    return (str,) if typing.get_origin(hint) is typing.Literal else (hint,)
+    origin = typing.get_origin(hint)
+    return (str,) if origin is typing.Literal else (origin or hint,)
 
 
 def _converted(value: Any, kinds: tuple[type, ...], what: str) -> Any:
@@ -145,8 +156,10 @@ def _converted(value: Any, kinds: tuple[type, ...], what: str) -> Any:
         return Path(value)
     if float in kinds and type(value) is int:
         return float(value)
+    if tuple in kinds and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return tuple(value)
     # Not isinstance: true is no whole number. A path may be of any of its classes.
-    if type(value) in kinds or (Path in kinds and isinstance(value, Path)):
+    if (type(value) in kinds and tuple not in kinds) or (Path in kinds and isinstance(value, Path)):
         return value
     words = next(word for kind, word in _WORDS.items() if kind in kinds)
     raise OptionError(f"{what} must be {words}, not {value!r}.")
