@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from ter._version import __version__
-from ter.cli import demo, fit, profile, report, score, simulate, validate
+from ter.cli import demo, fit, profile, report, score, simulate, study, validate
 from ter.errors import TerError
 
 #: What shells use for a program that was interrupted: 128 + SIGINT.
@@ -55,7 +55,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _module in (demo, simulate, validate, fit, report, profile, score):
+for _module in (demo, simulate, validate, fit, report, profile, score, study):
     # The backspace keeps the lines of a paragraph as they are.
     app.command(_module.NAME, epilog="\n  ".join(["\b\nExamples:", *_module.EXAMPLES]))(_module.run)
 

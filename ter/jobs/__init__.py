@@ -6,6 +6,7 @@ from ter.jobs.month import run_month
 from ter.jobs.profile import describe_rows, run_profile
 from ter.jobs.progress import SILENT, Progress
 from ter.jobs.score import run_score, scored_csv
+from ter.jobs.study import run_study_job
 from ter.jobs.tables import check_tables
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "run_month",
     "run_profile",
     "run_score",
+    "run_study_job",
     "scored_csv",
 ]

@@ -1,0 +1,324 @@
+"""Figures of studies. Each takes the table of a study and an Axes, draws on it and returns it.
+
+Bars reach two Monte Carlo standard errors to either side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+from numpy.typing import NDArray
+
+from ter.reports.figures.style import ACCENT, DASHED, DOTTED, INK, MUTED, RULE, TINT, WARM, frame
+from ter.simulation.studies import (
+    CalibrationStudy,
+    CoverageStudy,
+    GateStudy,
+    PowerStudy,
+    RawVersusTerStudy,
+    ReliabilityStudy,
+    StudyResult,
+)
+from ter.simulation.studies.bands import band_name, figures
+from ter.simulation.studies.uniformity import points_of, simultaneous_band
+
+FloatArray = NDArray[np.float64]
+
+Drawing = Callable[[StudyResult, Axes], Axes]
+Place = Literal["upper left", "upper center", "upper right", "lower center", "lower right"]
+
+#: Shades of one colour from light to dark: they keep their order for any colour vision and in print.
+_SHADES: Final = ("#8fbcc4", "#4f93a0", ACCENT, INK)
+_MARKERS: Final = ("o", "s", "D", "^")
+_STYLE: Final[Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "study",
+}
+
+
+def reliability(result: StudyResult, ax: Axes) -> Axes:
+    """Draw stated and true reliability against completed treatments, beside the closed form."""
+    table = result.table
+    number = _series(table, "mean_completed")["estimate"].to_numpy(float)
+    frame(ax, "Completed treatments", "Reliability of a rating", grid="both")
+    formula = _series(table, "formula")["estimate"].to_numpy(float)
+    ax.plot(number, formula, color=MUTED, linestyle=DASHED, linewidth=1.2, label="closed form, recovery of ½")
+    _points(ax, number, _series(table, "true"), WARM, "s", "true", line=False)
+    _points(ax, number, _series(table, "stated"), ACCENT, "o", "stated")
+    needed = table[table["statistic"] == "needed_stated"].dropna(subset=["estimate"])
+    for _, row in needed.iterrows():
+        ax.plot([row["estimate"]] * 2, [0, row["level"]], color=INK, linestyle=DOTTED, linewidth=1.0)
+        ax.annotate(
+            f"{row['level']:g} at {row['estimate']:.0f}",
+            (row["estimate"], row["level"]),
+            xytext=(-5, 4),
+            textcoords="offset points",
+            ha="right",
+            color=INK,
+        )
+    ax.set_xscale("log")
+    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if number.min() <= t <= 1.5 * number.max()]
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.set_ylim(0, 1)
+    return _legend(ax, "upper left")
+
+
+def gate(result: StudyResult, ax: Axes) -> Axes:
+    """Draw what goes wrong at each gate, in percent."""
+    table = result.table[result.table["completed_to"].isna()]
+    frame(ax, "", "Percent", grid="y")
+    words = (
+        ("missed", "truly below, no support offered", WARM, "s"),
+        ("wrong_quartile", "in a wrong quartile", ACCENT, "o"),
+        ("wrong_flag", "offers of support that are wrong", INK, "D"),
+    )
+    gates = _series(table, "rated")["completed_from"].to_numpy(int)
+    x = np.arange(gates.size, dtype=float)
+    for k, (name, label, colour, marker) in enumerate(words):
+        _points(ax, x + 0.06 * (k - 1), _series(table, name), colour, marker, label, scale=100.0)
+    ax.axhline(75, color=MUTED, linestyle=DASHED, linewidth=1.0)
+    ax.annotate(
+        "wrong quartile by chance", (-0.35, 75), xytext=(0, 3), textcoords="offset points", color=MUTED
+    )
+    rated = 100 * _series(table, "rated")["estimate"].to_numpy(float)
+    error = _series(table, "error")["estimate"].to_numpy(float)
+    ax.set_xticks(
+        x,
+        [
+            f"gate at {g}\n{r:.0f}% rated\nTER off by {e:.1f}"
+            for g, r, e in zip(gates, rated, error, strict=True)
+        ],
+    )
+    ax.set_xlim(-0.4, gates.size - 0.6)
+    ax.set_ylim(0, 105)
+    return _legend(ax, "upper center", below=True)
+
+
+def power_below(result: StudyResult, ax: Axes) -> Axes:
+    """Draw the share of therapists truly below the minimum who are offered support, by treatments."""
+    table = result.table[result.table["statistic"] == "seen_below"]
+    frame(ax, "Completed treatments", "Offered support, percent", grid="y")
+    points = np.unique(table["points_below"])
+    for k, below in enumerate(points):
+        rows = table[table["points_below"] == below]
+        shade = _SHADES[min(k, len(_SHADES) - 1)]
+        label = "exactly at the minimum" if below == 0 else f"truly {below:g} points below"
+        _points(ax, np.arange(len(rows)) + 0.04 * k, rows, shade, _MARKERS[k % 4], label, scale=100.0)
+    bands = table[table["points_below"] == points[0]]
+    ax.set_xticks(range(len(bands)), [band_name(row) for _, row in bands.iterrows()])
+    ax.set_ylim(0, 105)
+    return _legend(ax, "upper left")
+
+
+def power_differ(result: StudyResult, ax: Axes) -> Axes:
+    """Draw the share of networks in which therapists are seen to differ, by their size."""
+    table = result.table[result.table["statistic"] == "seen_to_differ"]
+    frame(ax, "Completed treatments of each therapist", "Differences seen, percent of networks", grid="y")
+    truths = [icc for icc in np.unique(table["icc"]) if icc > 0]
+    chosen = table[table["icc"] == (truths[0] if truths else 0.0)]
+    for k, therapists in enumerate(np.unique(chosen["therapists"].astype(int))):
+        rows = chosen[chosen["therapists"] == therapists]
+        x = rows["patients"].to_numpy(float)
+        _points(ax, x, rows, _SHADES[min(k, 3)], _MARKERS[k % 4], f"{therapists} therapists", scale=100.0)
+    ax.axhline(80, color=MUTED, linestyle=DASHED, linewidth=1.0)
+    ax.set_xticks(np.unique(chosen["patients"].astype(int)))
+    ax.set_ylim(0, 105)
+    ax.set_title(f"ICC {truths[0]:g}" if truths else "no differences", color=INK, fontsize=9, loc="left")
+    return _legend(ax, "lower right")
+
+
+def coverage(result: StudyResult, ax: Axes) -> Axes:
+    """Draw how often intervals hold the truth against how often they should."""
+    table = result.table[result.table["statistic"] == "coverage"]
+    frame(ax, "Probability of the interval, percent", "Coverage less that, points", grid="y")
+    ax.axhline(0, color=INK, linestyle=DASHED, linewidth=1.0)
+    words = {"therapist_sd": "therapists' SD", "service_sd": "services' SD", "coefficients": "coefficients"}
+    groups = [
+        (f"TER, {band_name(rows.iloc[0])} completed", rows)
+        for _, rows in table[table["quantity"] == "ter"].groupby("completed_from")
+    ]
+    groups += [
+        (words[str(q)], rows) for q, rows in table[table["quantity"] != "ter"].groupby("quantity", sort=False)
+    ]
+    levels = np.unique(table["level"])
+    for k, (label, rows) in enumerate(groups):
+        shown = rows.assign(estimate=rows["estimate"] - rows["level"])
+        ter = label.startswith("TER")
+        colour = _SHADES[min(k, 3)] if ter else WARM
+        x = np.arange(len(levels)) + 0.1 * (k - len(groups) / 2)
+        _points(ax, x, shown, colour, "o" if ter else "sD^"[k % 3], label, scale=100.0, line=False)
+    ax.set_xticks(range(len(levels)), [f"{100 * level:g}" for level in levels])
+    return _legend(ax, "upper center", below=True)
+
+
+def calibration(result: StudyResult, ax: Axes) -> Axes:
+    """Draw the distribution functions of the probabilities below the truth, less a uniform's."""
+    table = result.table
+    n = int(table["n"].iloc[0])
+    band = result.study.band if isinstance(result.study, CalibrationStudy) else 0.95
+    low, high = simultaneous_band(n, band)
+    z = points_of(n)
+    frame(ax, "Probability below the truth", "Distribution function less a uniform's", grid="y")
+    ax.fill_between(z, low - z, high - z, color=TINT, label=f"{100 * band:g}% of uniform samples stay inside")
+    ax.axhline(0, color=MUTED, linewidth=1.0)
+    outside = set(table.loc[(table["statistic"] == "outside") & (table["estimate"] > 0), "quantity"])
+    first = True
+    for name, rows in table[table["statistic"] == "ecdf"].groupby("quantity", sort=False):
+        x, y = rows["at"].to_numpy(float), rows["estimate"].to_numpy(float)
+        bad = name in outside
+        label = str(name) if bad else "a quantity" if first else None
+        first = first and bad
+        ax.plot(
+            x, y - x, color=WARM if bad else ACCENT, linewidth=1.6 if bad else 1.0, alpha=0.8, label=label
+        )
+    return _legend(ax, "lower center")
+
+
+def raw_versus_ter(result: StudyResult, ax: Axes) -> Axes:
+    """Draw the share of pairs of therapists that raw rates and TERs put in the wrong order."""
+    table = result.table[result.table["pairs"] == "by_gap"]
+    frame(ax, "True difference of the pair, points", "Pairs in the wrong order, percent", grid="y")
+    raw = _series(table, "raw_wrong")
+    x = np.arange(len(raw), dtype=float)
+    _points(ax, x - 0.03, raw, WARM, "s", "by raw recovery rate", scale=100.0)
+    _points(ax, x + 0.03, _series(table, "ter_wrong"), ACCENT, "o", "by TER", scale=100.0)
+    names = [
+        f"{a:g} or more" if np.isnan(b) else f"{a:g}–{b:g}"
+        for a, b in zip(raw["gap_from"], raw["gap_to"], strict=True)
+    ]
+    ax.set_xticks(x, names)
+    ax.set_ylim(0, 52)
+    return _legend(ax, "upper right")
+
+
+def raw_example(result: StudyResult, ax: Axes) -> Axes:
+    """Draw what the raw difference of the example's pairs is made of."""
+    found = figures(result.table[result.table["pairs"] == "example"])
+    frame(ax, "Percentage points")
+    left = 0.0
+    for name, colour, ink in (
+        ("chance", RULE, INK),
+        ("patients", _SHADES[1], "white"),
+        ("therapists", ACCENT, "white"),
+    ):
+        width = found[name][0]
+        ax.barh(1.0, width, left=left, color=colour, height=0.5, edgecolor="white")
+        ax.text(left + width / 2, 1.0, f"{name}\n{width:.0f}", ha="center", va="center", color=ink)
+        left += width
+    for y, name, colour in ((0.35, "true_gap", ACCENT), (-0.15, "ter_gap", _SHADES[1])):
+        width, mcse = found[name]
+        ax.barh(y, width, color=colour, height=0.3)
+        error = 0.0 if np.isnan(mcse) else 2 * mcse
+        ax.errorbar(width, y, xerr=error, color=INK, elinewidth=1.2)
+        ax.annotate(
+            f"{width:.1f}", (width + error, y), xytext=(5, 0), textcoords="offset points", va="center",
+            color=INK,
+        )  # fmt: skip
+    ax.set_yticks([1.0, 0.35, -0.15], ["raw rates", "true TER", "rated TER"])
+    ax.tick_params(axis="y", length=0)
+    if isinstance(result.study, RawVersusTerStudy):
+        high, low = result.study.example
+        ax.set_title(
+            f"Mean difference of pairs with raw rates near {high:g}% and {low:g}%",
+            color=INK,
+            fontsize=9,
+            loc="left",
+        )
+    return ax
+
+
+#: The drawings of each study, side by side, and the width of one, inches.
+DRAWINGS: Final[dict[str, tuple[Drawing, ...]]] = {
+    ReliabilityStudy.NAME: (reliability,),
+    GateStudy.NAME: (gate,),
+    PowerStudy.NAME: (power_below, power_differ),
+    CoverageStudy.NAME: (coverage,),
+    CalibrationStudy.NAME: (calibration,),
+    RawVersusTerStudy.NAME: (raw_versus_ter, raw_example),
+}
+_SIZE: Final = (5.6, 4.2)
+
+
+def study_figure(result: StudyResult) -> Figure:
+    """Draw the figure of a study.
+
+    Parameters
+    ----------
+    result : StudyResult
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    drawings: Sequence[Drawing] = DRAWINGS[result.study.NAME]
+    with style.context(["default", _STYLE]):
+        figure = Figure(figsize=(_SIZE[0] * len(drawings), _SIZE[1]), layout="constrained")
+        for k, drawing in enumerate(drawings):
+            drawing(result, figure.add_subplot(1, len(drawings), k + 1))
+    return figure
+
+
+def save_study_figure(result: StudyResult, path: Path) -> None:
+    """Save the figure of a study, as SVG or PNG. The same result gives the same bytes.
+
+    Parameters
+    ----------
+    result : StudyResult
+    path : Path
+    """
+    kind = path.suffix.removeprefix(".")
+    nothing = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    with style.context(["default", _STYLE]):
+        study_figure(result).savefig(path, format=kind, dpi=150, metadata=nothing)
+
+
+def _series(table: pd.DataFrame, statistic: str) -> pd.DataFrame:
+    rows = table[table["statistic"] == statistic]
+    return rows[rows["completed_from"].notna()] if "completed_from" in rows else rows
+
+
+def _points(
+    ax: Axes,
+    x: NDArray[Any],
+    rows: pd.DataFrame,
+    colour: str,
+    marker: str,
+    label: str,
+    *,
+    scale: float = 1.0,
+    line: bool = True,
+) -> None:
+    """Draw estimates with bars of two Monte Carlo standard errors."""
+    ax.errorbar(
+        x,
+        scale * rows["estimate"].to_numpy(float),
+        yerr=2 * scale * rows["mcse"].fillna(0.0).to_numpy(float),
+        color=colour,
+        marker=marker,
+        markersize=5,
+        elinewidth=1.4,
+        linewidth=1.4,
+        linestyle="-" if line else "none",
+        label=label,
+    )
+
+
+def _legend(ax: Axes, place: Place, *, below: bool = False) -> Axes:
+    if below:
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, frameon=False, labelcolor=INK)
+    else:
+        ax.legend(loc=place, frameon=False, labelcolor=INK)
+    return ax

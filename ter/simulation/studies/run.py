@@ -1,0 +1,187 @@
+"""Run a study: many replicates, in parallel through joblib, kept as they are finished."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from ter.errors import FitError, OptionError
+from ter.simulation.caseloads import LARGEST_SEED
+from ter.simulation.checks import check_count
+from ter.simulation.studies.store import ReplicateStore, open_store
+from ter.simulation.studies.study import Replicate, Study, identity_of
+
+MOST_REPLICATES: Final = 10_000_000
+#: Tasks a worker in a round, where a backend gives its results all at once.
+_TASKS_A_ROUND: Final = 4
+
+#: Hears how many replicates are done, and of how many.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class StudyResult:
+    """What came out of a study.
+
+    Attributes
+    ----------
+    study : Study
+        Its settings.
+    seed : int
+    replicates : int
+    not_converged : int
+        Replicates with a fit that did not converge; they are not in the table.
+    table : DataFrame
+        Tidy: what names a cell, then ``statistic``, ``estimate``, ``mcse`` (Monte Carlo standard error) and
+        ``n``, the cases that the estimate rests on.
+    """
+
+    study: Study
+    seed: int
+    replicates: int
+    not_converged: int
+    table: pd.DataFrame
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the results as a table."""
+        return self.table.copy()
+
+    def summary(self) -> str:
+        """Say in plain sentences what came out."""
+        lines = self.study.in_words(self.table)
+        left = (
+            f", {self.not_converged} of them left out because a fit did not converge"
+            if self.not_converged
+            else ""
+        )
+        lines.append(
+            f'{self.replicates:,} replicates{left}; engine "{self.study.engine}"; scenario '
+            f"{self.study.scenario.name}; seed {self.seed}. "
+            "The figure after ± is the Monte Carlo standard error."
+        )
+        return "\n".join(lines)
+
+
+def seed_of(seed: int, number: int) -> int:
+    """The seed of a replicate: by its number, from the study's seed."""
+    words = np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1, np.uint64)
+    return int(words[0])
+
+
+def run_study(
+    study: Study,
+    replicates: int = 100,
+    seed: int = 1,
+    *,
+    jobs: int | None = None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> StudyResult:
+    """Run a study.
+
+    Parameters
+    ----------
+    study : Study
+        Settings of a study, such as ``ReliabilityStudy()``.
+    replicates : int
+        At least 2: one has no Monte Carlo error.
+    seed : int
+        From 0 to 2**64 - 1. The same study, seed and number of replicates give the same table, on any number
+        of workers.
+    jobs : int, optional
+        Workers; -1 for one on each core. By default what joblib is set to: one worker, or those of a cluster
+        inside ``joblib.parallel_config(backend="dask")``.
+    folder : Path, optional
+        Keeps finished replicates in its file ``replicates.jsonl``; those that are there already are not run
+        again.
+    progress : callable, optional
+        Hears ``(done, of)`` after each replicate.
+
+    Returns
+    -------
+    StudyResult
+
+    Raises
+    ------
+    OptionError
+        If an argument is out of range, or the folder holds replicates of another study.
+    FitError
+        If fewer than two replicates converged.
+    """
+    check_count("replicates", replicates, 2, MOST_REPLICATES)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+        raise OptionError(f"The seed must be a whole number from 0 to {LARGEST_SEED}, not {seed!r}.")
+    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs == 0):
+        raise OptionError(f"jobs must be a whole number of workers, or -1 for all cores, not {jobs!r}.")
+    with _store(folder, study, seed) as store:
+        missing = [number for number in range(replicates) if number not in store.kept]
+        if progress is not None:
+            progress(replicates - len(missing), replicates)
+        # Closed at once when this is interrupted, so that no worker goes on.
+        with contextlib.closing(_finished(study, seed, missing, jobs)) as finished:
+            for done, (number, replicate) in enumerate(finished, start=1):
+                store.keep(number, replicate)
+                if progress is not None:
+                    progress(replicates - len(missing) + done, replicates)
+        # In the order of their numbers, so that sums do not depend on which was finished first.
+        kept = [store.kept[number] for number in range(replicates)]
+    converged = [replicate.sums for replicate in kept if replicate.converged]
+    if len(converged) < 2:
+        raise FitError(f"{len(converged)} of {replicates} replicates converged: the scenario carries no fit.")
+    return StudyResult(
+        study=study,
+        seed=seed,
+        replicates=replicates,
+        not_converged=replicates - len(converged),
+        table=study.summarise(np.stack(converged)),
+    )
+
+
+class _Memory:
+    """Replicates that are kept nowhere else."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, Replicate] = {}
+
+    def keep(self, number: int, replicate: Replicate) -> None:
+        self.kept[number] = replicate
+
+
+@contextlib.contextmanager
+def _store(folder: Path | None, study: Study, seed: int) -> Iterator[ReplicateStore | _Memory]:
+    if folder is None:
+        yield _Memory()
+        return
+    with open_store(folder, identity_of(study, seed)) as store:
+        yield store
+
+
+def run_one(study: Study, seed: int, number: int) -> tuple[int, Replicate]:
+    """Run one replicate by its number: what a worker does."""
+    return number, study.replicate(seed_of(seed, number))
+
+
+def _finished(
+    study: Study, seed: int, numbers: list[int], jobs: int | None
+) -> Generator[tuple[int, Replicate], None, None]:
+    """Replicates as they are finished."""
+    # Imported here because joblib is slow to load.
+    from joblib import Parallel, delayed, effective_n_jobs
+
+    tasks = (delayed(run_one)(study, seed, number) for number in numbers)
+    try:
+        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
+    except ValueError:
+        # A backend of the kind of multiprocessing, such as Ray's, gives all results of a call at once.
+        with Parallel(n_jobs=jobs) as workers:
+            while part := list(islice(tasks, _TASKS_A_ROUND * effective_n_jobs(jobs))):
+                yield from workers(part)
+    else:
+        yield from parallel(tasks)

@@ -1,0 +1,111 @@
+"""Finished replicates on disk, so that a study goes on where it stopped.
+
+One file of JSON lines: the study's identity, then a line for each replicate, in the order in which they were
+finished. A line that a crash cut off is dropped when the file is opened again. Two runs cannot write to it at
+once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import numpy as np
+
+from ter.errors import DataError, OptionError
+from ter.simulation.studies.study import Replicate, fingerprint_of
+
+REPLICATES: Final = "replicates.jsonl"
+
+
+class ReplicateStore:
+    """The replicates that a study has finished: those read from its file, and those added to it."""
+
+    def __init__(self, file: TextIO, kept: dict[int, Replicate]) -> None:
+        self._file = file
+        self.kept = kept
+
+    def keep(self, number: int, replicate: Replicate) -> None:
+        """Add a replicate to the file, at once."""
+        # Sums of a fit that did not converge enter no table, and need not even be finite.
+        sums = replicate.sums if replicate.converged else np.zeros_like(replicate.sums)
+        line = {"replicate": number, "converged": replicate.converged, "sums": sums.tolist()}
+        # A float is written with all the digits that give it back.
+        self._file.write(json.dumps(line, allow_nan=False) + "\n")
+        self._file.flush()
+        self.kept[number] = replicate
+
+
+@contextlib.contextmanager
+def open_store(folder: Path, identity: dict[str, Any]) -> Iterator[ReplicateStore]:
+    """Open the store of a study in a folder, which is made where it is missing.
+
+    Parameters
+    ----------
+    folder : Path
+    identity : dict
+        From `identity_of`. Replicates of another study, other settings, another seed or other versions are
+        not mixed.
+
+    Raises
+    ------
+    OptionError
+        If the folder holds replicates of something else, or another run is writing there.
+    DataError
+        If the file is damaged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / REPLICATES
+    with path.open("a+", encoding="utf-8", newline="\n") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OptionError(
+                f"Another run is writing to {path}: wait for it, or name another folder."
+            ) from error
+        kept = _read(file, path, identity)
+        store = ReplicateStore(file, kept)
+        try:
+            yield store
+        finally:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _read(file: TextIO, path: Path, identity: dict[str, Any]) -> dict[int, Replicate]:
+    """Read what is whole, cut off what is not, and write the identity to an empty file."""
+    file.seek(0)
+    lines = file.read().splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()
+        file.truncate(sum(len(line.encode()) for line in lines))
+    if not lines:
+        file.write(json.dumps({"fingerprint": fingerprint_of(identity), **identity}) + "\n")
+        file.flush()
+        return {}
+    try:
+        head, *rest = [json.loads(line) for line in lines]
+        _refuse_other(path, head, identity)
+        return {
+            line["replicate"]: Replicate(np.array(line["sums"], np.float64), line["converged"])
+            for line in rest
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, OptionError):
+            raise
+        raise DataError(f"{path} is damaged ({error}): delete it, and the study begins anew.") from error
+
+
+def _refuse_other(path: Path, head: dict[str, Any], identity: dict[str, Any]) -> None:
+    if head["fingerprint"] == fingerprint_of(identity):
+        return
+    differing = [key for key in identity if head.get(key) != identity[key]]
+    raise OptionError(
+        f"{path} holds replicates of another run: they differ in {', '.join(differing)}. "
+        "Name another folder, or ask for this one to be overwritten."
+    )

@@ -1,0 +1,241 @@
+"""Running: kept, resumed, interrupted, shared out, and always the same table."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from small_study import small_scenario
+
+import ter
+from ter.errors import DataError, FitError, OptionError
+from ter.simulation import Scenario
+from ter.simulation.studies import GateStudy, Replicate, run_study
+from ter.simulation.studies.monte_carlo import Statistic, ratio, tabulate
+from ter.simulation.studies.run import seed_of
+from ter.simulation.studies.store import REPLICATES
+
+STUDY = GateStudy(scenario=small_scenario(), gates=(5, 20))
+
+
+@dataclass(frozen=True)
+class CoinStudy:
+    """A study that tosses coins: its replicates cost nothing."""
+
+    NAME: ClassVar[str] = "coin"
+
+    scenario: Scenario = field(default_factory=small_scenario)
+    engine: str = "ml"
+    broken: int = -1
+
+    def replicate(self, seed):
+        heads = float(np.random.default_rng(seed).binomial(10, 0.5))
+        return Replicate(np.array([[10.0, heads]]), self.broken < 0 or seed % 4 != self.broken)
+
+    def summarise(self, sums):
+        return tabulate(pd.DataFrame({"coin": ["fair"]}), sums, [Statistic("heads", ratio(1, 0))])
+
+    def in_words(self, table):
+        return [f"{table['estimate'].iloc[0]:.2f} heads."]
+
+
+def test_the_table_is_the_same_on_any_number_of_workers():
+    one = run_study(STUDY, 4, seed=7)
+    two = run_study(STUDY, 4, seed=7, jobs=2)
+    pd.testing.assert_frame_equal(one.table, two.table, check_exact=True)
+    assert not one.table.equals(run_study(STUDY, 4, seed=8).table)
+
+
+def test_a_dask_cluster_gives_the_same_table():
+    from distributed import Client, LocalCluster
+
+    quiet = {"processes": False, "dashboard_address": None}
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, **quiet) as cluster,
+        Client(cluster),
+        joblib.parallel_config(backend="dask"),
+    ):
+        on_cluster = run_study(STUDY, 4, seed=7)
+    pd.testing.assert_frame_equal(on_cluster.table, run_study(STUDY, 4, seed=7).table, check_exact=True)
+
+
+def test_a_backend_that_gives_its_results_all_at_once_serves_too():
+    # As Ray's does: it is of this kind.
+    with joblib.parallel_config(backend="multiprocessing", n_jobs=2):
+        in_rounds = run_study(CoinStudy(), 20, seed=7)
+    pd.testing.assert_frame_equal(in_rounds.table, run_study(CoinStudy(), 20, seed=7).table, check_exact=True)
+
+
+def test_a_study_goes_on_where_it_stopped(tmp_path):
+    whole = run_study(CoinStudy(), 12, seed=3)
+    run_study(CoinStudy(), 5, seed=3, folder=tmp_path)
+    heard = []
+    resumed = run_study(CoinStudy(), 12, seed=3, folder=tmp_path, progress=lambda *count: heard.append(count))
+    pd.testing.assert_frame_equal(resumed.table, whole.table, check_exact=True)
+    assert heard == [(done, 12) for done in range(5, 13)]
+    # Everything is there: nothing is run again.
+    heard.clear()
+    again = run_study(CoinStudy(), 12, seed=3, folder=tmp_path, progress=lambda *count: heard.append(count))
+    assert heard == [(12, 12)]
+    pd.testing.assert_frame_equal(again.table, whole.table, check_exact=True)
+
+
+def test_a_crash_in_the_middle_of_a_line_costs_that_line(tmp_path):
+    whole = run_study(CoinStudy(), 6, seed=3, folder=tmp_path)
+    path = tmp_path / REPLICATES
+    lines = path.read_bytes().splitlines(keepends=True)
+    for cut in (1, len(lines[-1]) // 2, len(lines[-1]) - 1):
+        path.write_bytes(b"".join(lines[:-1]) + lines[-1][:cut])
+        assert run_study(CoinStudy(), 6, seed=3, folder=tmp_path).table.equals(whole.table)
+        assert sorted(path.read_bytes().splitlines(keepends=True)) == sorted(lines)
+    # A first line that was cut off leaves an empty file.
+    path.write_bytes(lines[0][:20])
+    assert run_study(CoinStudy(), 6, seed=3, folder=tmp_path).table.equals(whole.table)
+
+
+def test_replicates_of_different_runs_are_not_mixed(tmp_path, monkeypatch):
+    run_study(CoinStudy(), 2, seed=3, folder=tmp_path)
+    with pytest.raises(OptionError, match="differ in seed"):
+        run_study(CoinStudy(), 2, seed=4, folder=tmp_path)
+    with pytest.raises(OptionError, match="differ in settings"):
+        run_study(CoinStudy(broken=1), 2, seed=3, folder=tmp_path)
+    with pytest.raises(OptionError, match="differ in study, settings"):
+        run_study(STUDY, 2, seed=3, folder=tmp_path)
+    monkeypatch.setattr("ter.simulation.studies.study.library_versions", lambda: (("ter", "0.0"),))
+    with pytest.raises(OptionError, match="differ in versions"):
+        run_study(CoinStudy(), 2, seed=3, folder=tmp_path)
+
+
+def test_a_damaged_file_is_told(tmp_path):
+    run_study(CoinStudy(), 3, seed=3, folder=tmp_path)
+    path = tmp_path / REPLICATES
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(lines[0] + lines[1][:-9] + "\n" + lines[2])
+    with pytest.raises(DataError, match=r"replicates.jsonl is damaged"):
+        run_study(CoinStudy(), 3, seed=3, folder=tmp_path)
+
+
+def test_two_runs_do_not_write_to_one_file(tmp_path):
+    from ter.simulation.studies.store import open_store
+    from ter.simulation.studies.study import identity_of
+
+    with open_store(tmp_path, identity_of(CoinStudy(), 3)), pytest.raises(OptionError, match="Another run"):
+        run_study(CoinStudy(), 3, seed=3, folder=tmp_path)
+
+
+def test_a_replicate_that_did_not_converge_is_counted_and_left_out():
+    seeds = [seed_of(3, number) for number in range(12)]
+    bad = sum(seed % 4 == 1 for seed in seeds)
+    assert 0 < bad < 11
+    result = run_study(CoinStudy(broken=1), 12, seed=3)
+    assert result.not_converged == bad
+    assert result.table["n"].tolist() == [10 * (12 - bad)]
+    assert f"{bad} of them left out" in result.summary()
+
+
+def test_a_fit_that_went_astray_does_not_stop_the_study(tmp_path, monkeypatch):
+    whole = run_study(CoinStudy(broken=1), 12, seed=3)
+    sound = CoinStudy.replicate
+
+    def astray(self, seed):
+        replicate = sound(self, seed)
+        return replicate if replicate.converged else Replicate(np.full((1, 2), np.nan), False)
+
+    monkeypatch.setattr(CoinStudy, "replicate", astray)
+    kept = run_study(CoinStudy(broken=1), 12, seed=3, folder=tmp_path)
+    assert kept.table.equals(whole.table)
+    assert run_study(CoinStudy(broken=1), 12, seed=3, folder=tmp_path).table.equals(whole.table)
+
+
+def test_nothing_comes_of_a_study_without_fits(monkeypatch):
+    monkeypatch.setattr(CoinStudy, "replicate", lambda self, seed: Replicate(np.ones((1, 2)), False))
+    with pytest.raises(FitError, match="0 of 3 replicates converged"):
+        run_study(CoinStudy(), 3)
+
+
+def test_seeds_are_by_replicate_and_differ():
+    seeds = {seed_of(seed, number) for seed in (0, 1, 2**64 - 1) for number in range(200)}
+    assert len(seeds) == 600
+    assert all(0 <= seed < 2**64 for seed in seeds)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"replicates": 1}, "replicates"),
+        ({"replicates": 2.5}, "replicates"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**64}, "seed"),
+        ({"jobs": 0}, "jobs"),
+        ({"jobs": "two"}, "jobs"),
+    ],
+)
+def test_what_is_out_of_range_is_refused(arguments, message):
+    with pytest.raises(OptionError, match=message):
+        run_study(CoinStudy(), **arguments)
+
+
+def cpu_seconds(pid):
+    """User and system time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the time that a process used is in /proc")
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_interrupt_ends_a_study_soon_and_keeps_what_is_done(tmp_path, jobs):
+    scenario = tmp_path / "scenario.json"
+    scenario.write_text(small_scenario().to_json())
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "ter", "study", "gate", "--scenario", str(scenario), "--jobs", jobs]
+    # It would end by itself, were this test killed.
+    process = subprocess.Popen(
+        [*command, "--replicates", "3000", "--out", str(out)],
+        cwd=Path(ter.__file__).parents[1],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        path = out / REPLICATES
+        deadline = time.monotonic() + 90
+        while not path.exists() or path.read_bytes().count(b"\n") < 4:
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        used = used_until = cpu_seconds(process.pid)
+        # As a terminal does: to the whole group, workers and all.
+        os.killpg(process.pid, signal.SIGINT)
+        start = time.monotonic()
+        while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            assert time.monotonic() - start < 20
+            time.sleep(0.01)
+            used_until = cpu_seconds(process.pid)
+        # Two seconds, of the processor: a machine that is busy with other things takes longer by the clock.
+        assert used_until - used < 2
+        told = process.communicate()[1]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    assert "the same command goes on from there" in told
+    head, *lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert head["study"] == "gate"
+    assert len(lines) >= 3
+    # What was kept is what an undisturbed run gives.
+    study = GateStudy(scenario=small_scenario())
+    for line in lines[:3]:
+        sums = study.replicate(seed_of(1, line["replicate"])).sums
+        np.testing.assert_array_equal(line["sums"], sums)
