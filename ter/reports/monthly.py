@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ter.checks.publishing import publish
 from ter.errors import DataError, OptionError
-from ter.ratings.gate import publish
 from ter.ratings.publication import Publication
 from ter.reports.names import file_stem
 from ter.reports.outputs import write_files, write_text
@@ -18,7 +18,10 @@ from ter.reports.words import THERAPISTS, month_name, stale_note
 from ter.sources import month_end
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ter.models.result import Fit
+    from ter.ratings.model_card import ModelCard
     from ter.ratings.result import Ratings
 
 __all__ = ["MODEL_FILE", "verify", "write_report"]
@@ -38,6 +41,8 @@ def write_report(
     models: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    card: ModelCard | None = None,
+    changes: pd.DataFrame | None = None,
 ) -> Path:
     """Write the TER report of a month: the network's page, a page for every therapist, tables and a manifest.
 
@@ -61,6 +66,10 @@ def write_report(
         Whether a month that is published already is replaced.
     progress : callable, optional
         Called with the number of therapists' pages written so far, and of all.
+    card : ModelCard, optional
+        `ter.checks.model_card` of this fit and its episodes; by default one made from what the fit holds.
+    changes : DataFrame, optional
+        What changed each rating since the last month: `ter.monitoring.explain_change`.
 
     Returns
     -------
@@ -74,7 +83,7 @@ def write_report(
     DataError
         The table goes on after the month's end.
     FitError
-        The fit did not converge.
+        The fit did not converge, or a check of the card failed and was not accepted.
     AlreadyPublishedError
         The month exists and `overwrite` is False, or another run is publishing it now.
     """
@@ -92,7 +101,7 @@ def write_report(
         )
     if models is not None:
         refuse_inside(Path(models), out)
-    publication = publish(fit, ratings)
+    publication = publish(fit, ratings, card, changes)
     stale = stale_note(fit.known_until, month)
     edition = Edition(
         f"TER report, {month_name(month)}", month, fit.known_until, THERAPISTS, (stale,) if stale else ()
@@ -102,6 +111,7 @@ def write_report(
         write_files(
             publication,
             directory,
+            edition=edition,
             index=index_page(publication, edition, hrefs),
             about={
                 "month": month,

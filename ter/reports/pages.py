@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,7 +17,11 @@ from ter.options import GATE, Status
 from ter.ratings.options import SMALLEST_GROUP
 from ter.ratings.publication import Publication
 from ter.reports import views, words
+from ter.reports.pictures import pictures
 from ter.reports.scales import anchor
+
+#: Rows of the table that a screen shows at first, where scripts run: thousands would keep the browser busy.
+FIRST_ROWS: Final = 50
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,6 @@ def index_page(publication: Publication, edition: Edition, hrefs: dict[str, str]
     -------
     str
     """
-    # Drawing is the only need for matplotlib, and takes its time to import.
-    from ter.reports.figures import calibration, caterpillar, caterpillar_size, figure_svg
-
-    size = caterpillar_size(publication.network.n_rated)
     environment = _environment()
     script, source = _script()
     return environment.get_template("index.html.j2").render(
@@ -97,11 +97,11 @@ def index_page(publication: Publication, edition: Edition, hrefs: dict[str, str]
         groups=_groups(publication.model.groups, edition.words),
         group_labels=[words.GROUP_LABELS[column] for column in publication.model.groups.columns],
         fingerprint=publication.fingerprint,
-        calibration=list(publication.calibration.itertuples(index=False)),
         services=list(publication.services.itertuples(index=False)),
         rows=views.table_rows(publication, hrefs),
-        caterpillar=figure_svg(caterpillar, publication, size=size, name="caterpillar"),
-        calibration_figure=figure_svg(calibration, publication, size=(4.4, 4.4), name="calibration"),
+        pictures=pictures(publication, edition.words),
+        card=publication.card,
+        check_words=words.CHECK_WORDS,
         script=script,
         script_source=source,
     )
@@ -125,7 +125,7 @@ def _facts(publication: Publication, edition: Edition) -> dict[str, Any]:
 
 
 def _index_facts(publication: Publication, edition: Edition) -> dict[str, Any]:
-    network, average = publication.network, views.network_average(publication)
+    average = views.network_average(publication)
     scale = views.common_scale(publication)
     return {
         **_facts(publication, edition),
@@ -139,11 +139,8 @@ def _index_facts(publication: Publication, edition: Edition) -> dict[str, Any]:
         "counts": _counts(publication, edition),
         "gate": GATE,
         "flags": _flags(publication),
-        "caterpillar_alt": (
-            f"TER and interval of {network.n_rated} rated {edition.words.units}, from the lowest to the "
-            "highest. The table below has the same figures."
-        ),
-        "calibration_alt": "Observed against predicted recovery in tenths. The figures follow as a table.",
+        "statuses": _statuses(publication),
+        "first_rows": FIRST_ROWS,
     }
 
 
@@ -156,6 +153,12 @@ def _counts(publication: Publication, edition: Edition) -> list[tuple[str, int]]
         ("Completed", network.n_completed),
         ("Completed, and at caseness at the start", network.n_at_caseness),
     ]
+
+
+def _statuses(publication: Publication) -> list[tuple[str, str, int]]:
+    """Count each status that occurs, for the filter."""
+    counts = publication.ratings["status"].value_counts()
+    return [(name, title, int(counts[name])) for name, title in words.STATUS_WORDS.items() if name in counts]
 
 
 def _flags(publication: Publication) -> list[tuple[str, int]]:
@@ -192,6 +195,7 @@ def _environment() -> Environment:
         "number": words.number,
         "percent": words.percent,
         "points": words.points,
+        "points_text": words.points_text,
         "chance": words.chance,
         "month_name": words.month_name,
         "month_brief": words.month_brief,

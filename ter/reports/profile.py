@@ -81,6 +81,7 @@ def write_profile(
         write_files(
             publication,
             directory,
+            edition=edition,
             index=index_page(publication, edition, {}),
             about={
                 "title": title,

@@ -18,6 +18,14 @@ from ter.reports.scales import Scale
 _SHIFTS_SHOWN: Final = 6
 _BLOCKS_SHOWN: Final = 6
 
+#: Parts of a change of the TER: columns of ``Publication.changes``, and their words.
+_CHANGES: Final = {
+    "own_patients": "Your own patients",
+    "others": "What we learnt from other therapists' patients",
+    "reference": "Other patients come to the network",
+    "model": "Changes in how we calculate",
+}
+
 #: Reliability at which a rating is called fairly sure, and quite sure.
 _SOME, _GOOD = 0.5, 0.7
 
@@ -55,6 +63,19 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Change:
+    """What changed a TER since the last report: the parts, in points, sum to the change."""
+
+    previous: float
+    parts: tuple[tuple[str, float], ...]
+
+    @property
+    def total(self) -> float:
+        """The TER less the last one, points."""
+        return sum(points for _, points in self.parts)
+
+
+@dataclass(frozen=True)
 class Rating:
     """A therapist's outcome figures. There is none of these behind the gate.
 
@@ -76,6 +97,32 @@ class Rating:
     scale: Scale
     shifts: tuple[Shift, ...]
     blocks: tuple[Block, ...]
+    change: Change | None
+
+    @property
+    def face_value(self) -> float | None:
+        """The network's average plus what was seen beyond what was expected; None where that is not shown.
+
+        What the TER would be if there were no luck; percent, as in `figure_data.shrinkage_data`, but never
+        outside 0 to 100.
+        """
+        if self.average is None or not math.isfinite(self.observed):
+            return None
+        return min(max(self.average + 100 * (self.observed - self.expected), 0.0), 100.0)
+
+    @property
+    def pull_scale(self) -> Scale:
+        """The scale on which face value, TER and average are drawn."""
+        marks = (self.face_value, self.ter, self.average)
+        return Scale.around([mark for mark in marks if mark is not None])
+
+    @property
+    def pulled(self) -> bool:
+        """Whether the TER, as it is written, is nearer to the average than the face value is."""
+        if self.average is None or self.face_value is None:
+            return False
+        average, ter, face = (round(value) for value in (self.average, self.ter, self.face_value))
+        return abs(ter - average) < abs(face - average)
 
     @property
     def counted(self) -> Literal["none", "few", "enough"]:
@@ -133,7 +180,7 @@ class Row:
     rank_low: float
     rank_high: float
     at_low: float
-    at_width: float
+    at_high: float
     at_ter: float
 
 
@@ -185,7 +232,7 @@ def table_rows(publication: Publication, hrefs: dict[str, str]) -> Iterator[Row]
             rank_low=record.rank_low,
             rank_high=record.rank_high,
             at_low=low,
-            at_width=round(high - low, 2),
+            at_high=high,
             at_ter=scale.at(record.ter),
         )
 
@@ -201,6 +248,7 @@ def therapist_pages(publication: Publication) -> Iterator[TherapistPage]:
     blocks = _blocks(publication.trend)
     shifts = _by_id(publication.shift)
     case_mix = _by_id(publication.case_mix)
+    changes = {} if publication.changes is None else _by_id(publication.changes)
     for record in _records(publication):
         name = record.therapist_id
         rating = None
@@ -221,6 +269,7 @@ def therapist_pages(publication: Publication) -> Iterator[TherapistPage]:
                 scale=scale,
                 shifts=_shifts(shifts.get(name, []), case_mix.get(name, []), record.n_at_caseness),
                 blocks=tuple(blocks.get(name, [])[-_BLOCKS_SHOWN:]),
+                change=_change(changes.get(name, [])),
             )
         yield TherapistPage(
             id=name,
@@ -230,6 +279,22 @@ def therapist_pages(publication: Publication) -> Iterator[TherapistPage]:
             needed=publication.options.completed,
             rating=rating,
         )
+
+
+def therapist_shifts(publication: Publication, therapist_id: str) -> tuple[Shift, ...]:
+    """Give what the case mix does to one therapist's expected recovery; empty where nothing is shown.
+
+    Parameters
+    ----------
+    publication : Publication
+    therapist_id : str
+    """
+    own = publication.ratings[publication.ratings["therapist_id"] == therapist_id]
+    tables = (publication.shift, publication.case_mix)
+    shifts, case_mix = (_by_id(table[table["therapist_id"] == therapist_id]) for table in tables)
+    return _shifts(
+        shifts.get(therapist_id, []), case_mix.get(therapist_id, []), int(own["n_at_caseness"].sum())
+    )
 
 
 def typical_reliability(publication: Publication) -> float:
@@ -269,6 +334,13 @@ def _blocks(trend: pd.DataFrame) -> dict[str, list[Block]]:
         ]
         for name, records in _by_id(trend).items()
     }
+
+
+def _change(changes: list[Any]) -> Change | None:
+    if not changes:
+        return None
+    (row,) = changes
+    return Change(row.previous, tuple((title, getattr(row, name)) for name, title in _CHANGES.items()))
 
 
 def _shifts(shifts: list[Any], case_mix: list[Any], n: int) -> tuple[Shift, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ter.options import Status
+from ter.options import CheckStatus, Status
 
 #: What a reader sees where there is nothing to show.
 NOTHING: Final = "–"
@@ -52,6 +52,13 @@ STATUS_WORDS: Final[Mapping[Status, str]] = {
     "rated": "Rated",
     "support": "Support offered",
     "watch": "Keep watch",
+}
+
+CHECK_WORDS: Final[Mapping[CheckStatus, str]] = {
+    "passed": "In order",
+    "caution": "Caution",
+    "failed": "Failed",
+    "not_run": "Not checked",
 }
 
 
@@ -134,6 +141,11 @@ def points(rate: float) -> str:
     """Write a difference of rates in percentage points, with its sign."""
     text = number(100 * rate, 1)
     return f"+{text}" if 100 * rate > 0 and text != "0.0" else text
+
+
+def points_text(difference: float) -> str:
+    """Write a difference in percentage points, with its sign."""
+    return points(difference / 100)
 
 
 def chance(probability: float) -> str:

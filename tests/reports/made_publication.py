@@ -42,9 +42,13 @@ def make_publication(
     reliability = 0.35**2 / (0.35**2 + 4 / np.maximum(completed, 1))
     ter = 100 / (1 + np.exp(-effect * reliability))
     half = 1.645 * 25 * 0.35 * np.sqrt(1 - reliability)
-    rank = (-effect * reliability).argsort().argsort() + 1.0
+    # Ranks are among the rated.
+    R = int(rated.sum())
+    rank = np.full(n, np.nan)
+    rank[rated] = (-effect * reliability)[rated].argsort().argsort() + 1.0
     low = np.clip(ter - half, 0, 100)
-    observed = rng.binomial(completed, np.clip(0.5 + effect / 4, 0.02, 0.98)) / completed
+    counted = completed - completed // 12
+    observed = rng.binomial(counted, np.clip(0.5 + effect / 4, 0.02, 0.98)) / counted
     expected = rng.normal(0.5, 0.03, n)
     status = np.where(low + half < 40, "support", np.where(ter < 44, "watch", "rated"))
     ratings = pd.DataFrame(
@@ -53,7 +57,7 @@ def make_publication(
             "service_id": [f"S{i % 12:02d}" for i in range(n)],
             "status": np.where(rated, status, "provisional"),
             "n_completed": completed,
-            "n_at_caseness": completed - completed // 12,
+            "n_at_caseness": counted,
             "observed": observed,
             "expected": expected,
             "predicted": 0.5 * (observed + expected),
@@ -66,9 +70,9 @@ def make_publication(
             "effect_sd": 0.35 * np.sqrt(1 - reliability),
             "reliability": reliability,
             "expected_rank": rank,
-            "rank_q05": np.maximum(1, rank - n / 4).round(),
-            "rank_q95": np.minimum(n, rank + n / 4).round(),
-            "percentile": 100 * rank / n,
+            "rank_q05": np.maximum(1, rank - R / 4).round(),
+            "rank_q95": np.minimum(R, rank + R / 4).round(),
+            "percentile": 100 * (1 - (rank - 0.5) / max(R, 1)),
             "p_below_minimum": np.clip((48 - ter) / 10, 0, 1),
             "p_top_quartile": np.clip((ter - 50) / 10, 0, 1),
         }

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 from html_checks import check
 
+from ter.errors import DataError
 from ter.models import Fit, fit
 from ter.ratings import Ratings, publish, rate
+from ter.reports.figure_data import effect_density
 from ter.reports.monthly import verify, write_report
 from ter.reports.names import file_stem
 from ter.simulation import Scenario, simulate
@@ -75,6 +78,38 @@ def test_no_outcome_of_the_gated_is_in_any_byte(out: Path, fitted: Fit) -> None:
         for path, data in written.items():
             assert not [text for text in texts if text.lstrip("-").encode() in data], (name, path.name)
             assert np.float64(value).tobytes() not in data, (name, path.name)
+
+
+def test_the_workbook_has_no_outcome_of_the_gated(out: Path) -> None:
+    """A workbook is packed, so that the search through bytes does not see into it."""
+    book = openpyxl.load_workbook(out / "reports" / MONTH / "ratings.xlsx")
+    header, *rows = book["Ratings"].iter_rows(values_only=True)
+    cells = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    known = {"therapist_id", "service_id", "status", "n_completed", "n_at_caseness"}
+    assert {name for name, value in cells["T001"].items() if value is not None} == known
+    assert cells["T001"]["n_completed"] == 9
+    assert cells["T005"]["ter"] is not None
+    others = [cell.value for name in book.sheetnames[1:] for line in book[name].iter_rows() for cell in line]
+    assert "T001" not in others
+
+
+def test_densities_are_of_the_rated_alone(fitted: Fit, ratings: Ratings) -> None:
+    posterior = fitted.posterior
+    assert posterior is not None
+    for name in ("T001", "nobody"):
+        with pytest.raises(DataError, match="not rated"):
+            effect_density(fitted, ratings.options, name)
+    j = fitted.units.ids.index("T005")
+    effect, prior, after = effect_density(fitted, ratings.options, "T005").curves.to_numpy().T
+    for density, mean, sd in (
+        (prior, 0.0, np.sqrt(posterior.weights @ posterior.sd[:, 0] ** 2)),
+        (after, posterior.u_mean[j], posterior.u_sd[j]),
+    ):
+        # The distribution function is tabulated at 41 points, and the prior cut at four of its SDs.
+        assert np.trapezoid(density, effect) == pytest.approx(1.0, abs=0.005)
+        assert np.trapezoid(effect * density, effect) == pytest.approx(mean, abs=0.01)
+        found = np.sqrt(np.trapezoid((effect - mean) ** 2 * density, effect))
+        assert found == pytest.approx(sd, rel=0.03)
 
 
 def test_the_search_would_find_them(out: Path, fitted: Fit) -> None:

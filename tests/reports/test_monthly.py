@@ -20,7 +20,7 @@ from ter.reports.profile import write_profile
 def _gate(monkeypatch: pytest.MonkeyPatch, publication: Publication) -> None:
     """The gate has its own tests; here it lets a publication made by hand through."""
     for module in (monthly, profile):
-        monkeypatch.setattr(module, "publish", lambda fit, ratings: publication)
+        monkeypatch.setattr(module, "publish", lambda fit, ratings, *given: publication)
 
 
 def write(out: Path, fit: MadeFit | None = None, **options: object) -> Path:
@@ -36,7 +36,7 @@ def every_byte(directory: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory, publication: Publication) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(monthly, "publish", lambda fit, ratings: publication)
+        patch.setattr(monthly, "publish", lambda fit, ratings, *given: publication)
         return write(tmp_path_factory.mktemp("month"))
 
 
@@ -44,7 +44,7 @@ def test_the_files_of_a_month(month: Path, publication: Publication) -> None:
     assert month.name == "2026-10"
     verify(month)
     assert sorted(path.name for path in month.iterdir()) == [
-        "index.html", "manifest.json", "ratings.csv", "ratings.parquet", "therapists"
+        "index.html", "manifest.json", "ratings.csv", "ratings.parquet", "ratings.xlsx", "therapists"
     ]  # fmt: skip
     pages = {path.name for path in (month / "therapists").iterdir()}
     assert pages == {f"{file_stem(name)}.html" for name in publication.ratings["therapist_id"]}
@@ -86,7 +86,7 @@ def test_the_manifest(month: Path, publication: Publication) -> None:
     assert manifest["counts"]["n_therapists"] == 150
     assert manifest["model"]["left_out"] == {"not completed": 1200, "not at caseness at the start": 300}
     assert manifest["versions"]["ter"] == "0.1.0"
-    assert len(manifest["files"]) == 153
+    assert len(manifest["files"]) == 154
 
 
 def test_the_same_input_gives_the_same_bytes_anywhere(month: Path, tmp_path: Path) -> None:
@@ -175,6 +175,7 @@ def test_a_profile(tmp_path: Path) -> None:
         "manifest.json",
         "ratings.csv",
         "ratings.parquet",
+        "ratings.xlsx",
     ]
     page = (out / "index.html").read_text(encoding="utf-8")
     check(page)
