@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from time import perf_counter
 from typing import TypeVar
 
 import numba
@@ -73,8 +74,9 @@ def beside(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Calla
         *yardsticks: Yardstick | Allowance,
         rounds: int,
         items: Items | None = None,
+        clock: Callable[[], float] = perf_counter,
     ) -> Result:
-        result, rows = measure(benchmark, work, yardsticks, rounds=rounds, items=items)
+        result, rows = measure(benchmark, work, yardsticks, rounds=rounds, items=items, clock=clock)
         request.config.stash[ROWS].extend(rows)
         return result
 

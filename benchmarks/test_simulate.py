@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+from time import process_time
+
+import numba
 import numpy as np
 import pytest
 from numba import njit
@@ -9,10 +16,12 @@ from numba import njit
 import ter
 from benchmarks import reference
 from benchmarks.problems import IntArray, Problem, scenario_of
-from benchmarks.side_by_side import Items, Yardstick
+from benchmarks.side_by_side import Allowance, Items, Yardstick
 from ter.kernels._jit import JIT
 from ter.kernels.rng import bits, stream_key
+from ter.kernels.simulate import write_record
 from ter.simulation import Simulation
+from ter.simulation.caseloads import set_up
 
 COUNTS = ["n_episodes", "n_completed", "n_at_caseness", "n_recovered"]
 
@@ -75,6 +84,40 @@ def counted(episodes) -> IntArray:
     return np.column_stack([np.bincount(place, np.asarray(c, float)) for c in columns]).astype(np.int64)
 
 
+@njit(**JIT)
+def write(values: np.ndarray) -> None:
+    """Write memory and do nothing else."""
+    for k in range(values.size):
+        values[k] = k
+
+
+def test_record(beside, problem: Problem, simulation: Simulation, patients: Items, floor: Yardstick):
+    """Case mix, course and outcome of each patient, written down in arrays that are there."""
+    scenario, team = simulation.scenario, reference.team_of(simulation)
+    setup = set_up(scenario, problem.seed)
+    record = setup.record()
+    bytes_a_patient = sum(field.nbytes for field in record) // patients.count
+    memory = np.empty(patients.count * bytes_a_patient // 8)
+    beside(
+        lambda: setup.run(write_record, record),
+        floor,
+        Yardstick("writing as many bytes", lambda: write(memory)),
+        Yardstick(
+            "the same (numpy)",
+            lambda: reference.draw_episodes(scenario, team, np.random.default_rng(1)),
+            repeats=1,
+        ),
+        rounds=7,
+        items=patients,
+        clock=process_time,
+    )
+    episodes = simulation.episodes
+    np.testing.assert_array_equal(record.completed == 1, episodes["completed"])
+    recovered = (record.completed & record.recovered) == 1
+    np.testing.assert_array_equal(recovered, episodes["recovered"].to_numpy(bool))
+    np.testing.assert_array_equal(record.age, episodes["age"])
+
+
 def test_count_outcomes(beside, problem: Problem, simulation: Simulation, patients: Items, floor: Yardstick):
     scenario, team = simulation.scenario, reference.team_of(simulation)
     counts = beside(
@@ -85,13 +128,68 @@ def test_count_outcomes(beside, problem: Problem, simulation: Simulation, patien
             lambda: reference.count_outcomes(scenario, team, np.random.default_rng(1)),
             repeats=1,
         ),
-        rounds=20,
+        rounds=7,
         items=patients,
+        clock=process_time,
     )[COUNTS].to_numpy()
     # The same outcomes as those of the rows, which the clinical rules read off the scores.
     np.testing.assert_array_equal(counts[counts[:, 0] > 0], counted(simulation.episodes))
     of_reference = reference.count_outcomes(scenario, team, np.random.default_rng(1))
     check_against_reference(simulation, counts, of_reference)
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="numba was started with one thread only")
+def test_count_outcomes_two_cores(beside, problem: Problem, simulation: Simulation, patients: Items):
+    scenario, team = simulation.scenario, reference.team_of(simulation)
+
+    def count(threads: int):
+        numba.set_num_threads(threads)
+        try:
+            return ter.simulation.count_outcomes(scenario, seed=problem.seed)
+        finally:
+            numba.set_num_threads(1)
+
+    counts = beside(
+        lambda: count(2),
+        Yardstick("one core", lambda: count(1)),
+        Yardstick(
+            "the same (numpy), one core",
+            lambda: reference.count_outcomes(scenario, team, np.random.default_rng(1)),
+            repeats=1,
+        ),
+        rounds=7,
+        items=patients,
+    )[COUNTS].to_numpy()
+    np.testing.assert_array_equal(counts, count(1)[COUNTS].to_numpy())
+
+
+FIRST_CALL = """
+import ter
+scenario = ter.Scenario.preset("england_2024_25", n_therapists=300, n_services=12, mean_caseload=40)
+print(ter.simulation.count_outcomes(scenario, seed=1)["n_recovered"].sum())
+"""
+
+
+def test_first_call(beside, problem: Problem):
+    """From the start of a process to the first counts, with kernels compiled before."""
+
+    def call() -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", FIRST_CALL],
+            cwd=Path(__file__).parents[1],
+            env=os.environ | {"NUMBA_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def python_and_numba() -> None:
+        subprocess.run([sys.executable, "-c", "import numba, pandas"], check=True)
+
+    yardstick = Yardstick("importing numba and pandas", python_and_numba, repeats=1)
+    recovered = beside(call, yardstick, Allowance("1.5 seconds", 1.5), rounds=3)
+    assert 1_000 < int(recovered) < 6_000
 
 
 def test_simulate(beside, problem: Problem, simulation: Simulation, patients: Items, floor: Yardstick):
@@ -104,8 +202,9 @@ def test_simulate(beside, problem: Problem, simulation: Simulation, patients: It
             lambda: reference.simulate(scenario, team, np.random.default_rng(1)),
             repeats=1,
         ),
-        rounds=10,
+        rounds=4,
         items=patients,
+        clock=process_time,
     )
     of_reference = reference.simulate(scenario, team, np.random.default_rng(1))
     assert set(of_reference) == set(drawn.episodes)

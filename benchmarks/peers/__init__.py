@@ -1,0 +1,1 @@
+"""The same model, fitted by other programs on the same rows in the same run."""
