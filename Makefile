@@ -6,14 +6,16 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-lowest test-bayes bench clean
+.PHONY: help demo test lint test-lowest test-bayes browser bench bench-compare clean
 
 help:
 	@echo "make demo         write the month's TER reports of a synthetic network"
 	@echo "make test         style, types, layers and tests"
 	@echo "make test-lowest  the tests on the lowest versions of the libraries that are allowed"
 	@echo "make test-bayes   the tests of engine nuts, with PyMC"
+	@echo "make browser      what the tests of the pages in a browser need (npm; Chromium apart)"
 	@echo "make bench        the benchmarks"
+	@echo "make bench-compare  the benchmarks against the saved ratios"
 	@echo "make clean        remove the environments and what the demo wrote"
 
 $(BIN)/python:
@@ -58,10 +60,22 @@ test-bayes:
 	@echo "Tests of engine nuts (PyMC, nutpie, ArviZ)"
 	@$(PYTHON) -m venv $(VENV)-bayes
 	@$(VENV)-bayes/bin/python -m pip install --quiet --editable '.[bayes]' 'pytest>=8.3' 'hypothesis>=6.112'
-	@$(VENV)-bayes/bin/python -m pytest -q tests/models/test_bayes.py
+	@$(VENV)-bayes/bin/python -m pytest -q tests/models/test_bayes.py tests/models/test_against_nuts.py
+
+# axe-core and playwright-core; the browser itself is the system's Chromium.
+browser: $(VENV)/browser/.installed
+
+$(VENV)/browser/.installed: tests/reports/browser/package.json tests/reports/browser/package-lock.json | $(BIN)/python
+	@mkdir -p $(VENV)/browser
+	@cp tests/reports/browser/package.json tests/reports/browser/package-lock.json $(VENV)/browser/
+	@npm ci --prefix $(VENV)/browser --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest benchmarks -q --benchmark-only --benchmark-columns=median,iqr,rounds
+
+bench-compare: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.compare
 
 clean:
 	rm -rf $(VENV) $(VENV)-lowest $(VENV)-bayes demo .mypy_cache .ruff_cache .pytest_cache

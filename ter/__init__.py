@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ter.features import CaseMix, factor, interaction, linear, spline
     from ter.measures import add_outcomes
     from ter.models import fit, load_fit
+    from ter.models.priors import Priors
     from ter.ratings import rate
     from ter.reports.monthly import write_report
     from ter.simulation import Scenario, simulate
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 #: Where each name lives that is loaded when it is first used.
 _HOMES: Final = {
     "CaseMix": "ter.features",
+    "Priors": "ter.models.priors",
     "Scenario": "ter.simulation",
     "add_outcomes": "ter.measures",
     "as_known_at": "ter.sources",
@@ -66,6 +68,7 @@ __all__ = [
     "FitError",
     "ModelFileError",
     "OptionError",
+    "Priors",
     "Scenario",
     "TerError",
     "__version__",

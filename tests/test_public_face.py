@@ -18,7 +18,7 @@ def test_the_public_face_is_this_and_no_more():
         "load_fit", "month_end", "rate", "read_episodes", "read_sessions", "sessions_known_at", "simulate",
         "spline", "write_report",
     }  # fmt: skip
-    classes = {"CaseMix", "Scenario"}
+    classes = {"CaseMix", "Priors", "Scenario"}
     errors = {"AlreadyPublishedError", "DataError", "FitError", "ModelFileError", "OptionError", "TerError"}
     assert set(ter.__all__) == functions | classes | errors | {"simulation", "__version__"}
     for name in functions | classes:

@@ -12,12 +12,14 @@ from small_network import ter_command
 import ter
 from ter import cli
 
-COMMANDS = ("demo", "simulate", "validate", "fit", "report", "profile", "score")
+COMMANDS = ("demo", "simulate", "validate", "fit", "report", "profile", "score", "study")
 
 
 def test_the_commands_are_listed():
     text = ter_command("--help").stdout
-    assert re.findall(r"^  (\w+) ", text.split("Commands:")[1], flags=re.MULTILINE)[:7] == list(COMMANDS)
+    assert re.findall(r"^  (\w+) ", text.split("Commands:")[1], flags=re.MULTILINE)[: len(COMMANDS)] == list(
+        COMMANDS
+    )
     assert "Exit codes: 0 done, 2 usage, 3 bad data" in text
 
 
