@@ -60,7 +60,7 @@ test-bayes:
 	@echo "Tests of engine nuts (PyMC, nutpie, ArviZ)"
 	@$(PYTHON) -m venv $(VENV)-bayes
 	@$(VENV)-bayes/bin/python -m pip install --quiet --editable '.[bayes]' 'pytest>=8.3' 'hypothesis>=6.112'
-	@$(VENV)-bayes/bin/python -m pytest -q tests/models/test_bayes.py tests/models/test_against_nuts.py
+	@$(VENV)-bayes/bin/python -m pytest -q tests/models/test_bayes.py tests/models/test_against_nuts.py tests/models/test_bayes_slope.py
 
 # axe-core and playwright-core; the browser itself is the system's Chromium.
 browser: $(VENV)/browser/.installed

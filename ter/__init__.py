@@ -20,7 +20,7 @@ from ter.errors import (
 )
 
 if TYPE_CHECKING:
-    from ter import simulation
+    from ter import checks, monitoring, ratings, simulation
     from ter.features import CaseMix, factor, interaction, linear, spline
     from ter.measures import add_outcomes
     from ter.models import fit, load_fit
@@ -44,6 +44,7 @@ _HOMES: Final = {
     "Scenario": "ter.simulation",
     "add_outcomes": "ter.measures",
     "as_known_at": "ter.sources",
+    "checks": "ter.checks",
     "episodes_from_sessions": "ter.sources",
     "factor": "ter.features",
     "fit": "ter.models",
@@ -51,7 +52,9 @@ _HOMES: Final = {
     "linear": "ter.features",
     "load_fit": "ter.models",
     "month_end": "ter.sources",
+    "monitoring": "ter.monitoring",
     "rate": "ter.ratings",
+    "ratings": "ter.ratings",
     "read_episodes": "ter.sources",
     "read_sessions": "ter.sources",
     "sessions_known_at": "ter.sources",
@@ -74,14 +77,17 @@ __all__ = [
     "__version__",
     "add_outcomes",
     "as_known_at",
+    "checks",
     "episodes_from_sessions",
     "factor",
     "fit",
     "interaction",
     "linear",
     "load_fit",
+    "monitoring",
     "month_end",
     "rate",
+    "ratings",
     "read_episodes",
     "read_sessions",
     "sessions_known_at",

@@ -20,7 +20,8 @@ def test_the_public_face_is_this_and_no_more():
     }  # fmt: skip
     classes = {"CaseMix", "Priors", "Scenario"}
     errors = {"AlreadyPublishedError", "DataError", "FitError", "ModelFileError", "OptionError", "TerError"}
-    assert set(ter.__all__) == functions | classes | errors | {"simulation", "__version__"}
+    packages = {"checks", "monitoring", "ratings", "simulation"}
+    assert set(ter.__all__) == functions | classes | errors | packages | {"__version__"}
     for name in functions | classes:
         thing = getattr(ter, name)
         assert callable(thing)

@@ -25,6 +25,7 @@ from ter.features.columns import numbers
 from ter.measures import OUTCOME_COLUMNS
 from ter.models.fit import with_outcome
 from ter.models.result import Fit
+from ter.models.same_table import require_fitted_table
 from ter.options import CHECKS, CheckName
 from ter.ratings.gate import shown_therapists
 from ter.ratings.model_card import Check, ModelCard
@@ -83,7 +84,11 @@ def model_card(
     ------
     DataError
         If `episodes` lacks a column of the model.
+    OptionError
+        If `episodes` is not the table that was fitted to.
     """
+    if episodes is not None:
+        require_fitted_table(fit, episodes, "episodes")
     subject = _Subject(fit, episodes, options or RatingOptions(), severity, refits, seed)
     groups = (_of_fit, _of_table, _calibration, _new_therapists, _next_months, _by_therapist, _influence)
     checks: list[Check] = []

@@ -29,7 +29,7 @@ class _Commands(TyperGroup):
             typer.echo(f"ter: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
-            typer.echo("ter: stopped. Nothing was published.", err=True)
+            typer.echo("ter: stopped. Nothing half done was left in its place.", err=True)
             raise typer.Exit(INTERRUPTED) from error
         except BrokenPipeError:
             raise  # who read our output has left, as `head` does: Typer ends quietly

@@ -264,7 +264,8 @@ class LearnedCaseMix:
 
 def _encode(terms: tuple[LearnedTerm, ...], df: pd.DataFrame) -> FloatArray:
     """All columns that terms make, the intercept first, centred and scaled, shape (N, all)."""
-    X = np.ones((len(df), 1 + sum(len(term.names) for term in terms)))
+    # Column by column in memory, as they are written and read.
+    X = np.ones((len(df), 1 + sum(len(term.names) for term in terms)), order="F")
     start = 1
     for term in terms:
         stop = start + len(term.names)

@@ -10,6 +10,8 @@ FloatArray = NDArray[np.float64]
 #: A column is an exact combination of earlier ones when less than this share of its length is left beside
 #: them. The tolerance of R's ``lm``.
 TOLERANCE = 1e-7
+#: Where more than this share is left of every column, products of columns say so: their rounding is far less.
+CLEAR = 1e-3
 
 
 def redundant(X: FloatArray, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -27,6 +29,8 @@ def redundant(X: FloatArray, names: tuple[str, ...]) -> tuple[tuple[str, str], .
     tuple of (str, str)
         The name of each redundant column, and why it is one.
     """
+    if _clearly_independent(X):
+        return ()
     constant = np.ptp(X, axis=0) == 0
     constant[0] = False
     found = {int(j): "the same in every modelled row" for j in np.flatnonzero(constant)}
@@ -43,6 +47,19 @@ def redundant(X: FloatArray, names: tuple[str, ...]) -> tuple[tuple[str, str], .
             parts = [names[candidates[i]] for i, w in zip(kept, weights, strict=True) if abs(w) > 1e-6]
             found[int(j)] = f"an exact combination of {', '.join(parts)}"
     return tuple((names[j], found[j]) for j in sorted(found))
+
+
+def _clearly_independent(X: FloatArray) -> bool:
+    """Whether much is left of every column beside those before it; False where that is not certain."""
+    products = X.T @ X
+    lengths = np.sqrt(np.diag(products))
+    if not (lengths > 0.0).all():
+        return False
+    try:
+        factor = np.linalg.cholesky(products / np.outer(lengths, lengths))
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.diag(factor).min() > CLEAR)
 
 
 def _project(y: FloatArray, basis: FloatArray) -> tuple[FloatArray, FloatArray]:

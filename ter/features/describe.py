@@ -49,4 +49,5 @@ def describe(df: pd.DataFrame, case_mix: LearnedCaseMix | None) -> tuple[Labels,
         else:
             labels.append((column, ""))
             blocks.append(numbers(df, column)[:, None])
-    return tuple(labels), np.concatenate(blocks, axis=1)
+    matrix = np.empty((len(df), len(labels)), order="F")
+    return tuple(labels), np.concatenate(blocks, axis=1, out=matrix)

@@ -104,6 +104,10 @@ class Design:
     severity: Severity | None = None
     further: Grouping | None = None
 
+    def modelled(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The modelled rows of the table; the table itself, uncopied, where these are all."""
+        return pick_rows(table, self.rows)
+
 
 def build_design(
     df: pd.DataFrame,
@@ -160,7 +164,7 @@ def build_design(
     services = None if service is None else _group(df, "service", service, chosen.rows)
     learned = CaseMix(()).learn(df) if case_mix is None else case_mix
     return Design(
-        X=learned.encode(df.iloc[chosen.rows]).X,
+        X=learned.encode(pick_rows(df, chosen.rows)).X,
         columns=learned.columns,
         centre=learned.centre,
         scale=learned.scale,
@@ -174,6 +178,11 @@ def build_design(
         severity=None if severity is None else read_severity(df, severity, chosen.rows, roles),
         further=None if further is None else _group(df, "further", further, chosen.rows),
     )
+
+
+def pick_rows(table: pd.DataFrame, rows: IntArray) -> pd.DataFrame:
+    """Rows of the table, each at most once and in its order; the table itself where these are all."""
+    return table if len(rows) == len(table) else table.iloc[rows]
 
 
 def read_severity(df: pd.DataFrame, column: str, rows: IntArray, roles: dict[str, str | None]) -> Severity:

@@ -67,6 +67,8 @@ class LearnedNumeric:
         """Columns before centring and scaling, shape (n, columns)."""
         x = numbers(df, self.term.column)
         known = ~np.isnan(x)
+        if known.all() and not self.missing:
+            return _basis(x, self.knots)
         proper = np.broadcast_to(np.array(self.centre), (len(x), len(self.centre))).copy()
         proper[known] = _basis(x[known], self.knots)
         return np.column_stack([proper, ~known]) if self.missing else proper

@@ -15,6 +15,7 @@ from ter.jobs.tables import read_tables
 from ter.models import Fit, fit, load_fit
 from ter.monitoring import explain_change
 from ter.ratings import RatingOptions, Ratings, rate
+from ter.ratings.gate import refuse_unfinished
 from ter.reports.monthly import MODEL_FILE, write_report
 from ter.reports.publishing import refuse_inside, refuse_published
 from ter.reports.words import stale_note
@@ -63,6 +64,7 @@ def run_month(settings: MonthSettings, progress: Progress = SILENT) -> tuple[Pat
         interval=settings.interval,
         support=settings.support,
     )
+    refuse_unfinished(fitted)
     progress.step("Checking the model")
     card = model_card(
         fitted,
@@ -76,6 +78,7 @@ def run_month(settings: MonthSettings, progress: Progress = SILENT) -> tuple[Pat
     for check in card.checks:
         if check.status in ("caution", "failed"):
             progress.note(f"{check.status}: {check.name}: {check.figure}. {check.words} {check.remedy}")
+    card.refuse_failed()
     progress.step("Comparing with the month before")
     changes = _changes(settings, case_mix, fitted, table, progress)
     progress.step(f"Writing the pages of {len(fitted.units.ids):,} therapists")

@@ -15,3 +15,6 @@ FAST: Final[dict[str, Any]] = {**JIT, "fastmath": {"contract", "reassoc", "arcp"
 #: every call, which costs ten times what they compute. The option is private to numba; without it results are
 #: the same.
 BARE: Final[dict[str, Any]] = {**JIT, "_nrt": False}
+
+#: Both: loops over patients that allocate nothing and cut many pieces out of arrays.
+LEAN: Final[dict[str, Any]] = {**FAST, "_nrt": False}

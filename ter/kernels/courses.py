@@ -84,6 +84,13 @@ def last_score(side: int, response: int, measure: int, first: int, draw: np.uint
 
 
 @njit(**BARE)
+def side_of(recovered: bool, below: bool) -> int:
+    """Give the side of the threshold on which a last score lies."""
+    side = _STILL_BELOW if below else _ABOVE
+    return _RECOVERED if recovered else side
+
+
+@njit(**BARE)
 def last_scores(key: Key, i: int, p: Start, recovered: bool, t: Tables) -> Scores:
     """Draw the scores at the end of the course, given the outcome.
 
@@ -100,23 +107,22 @@ def last_scores(key: Key, i: int, p: Start, recovered: bool, t: Tables) -> Score
     response = np.int64(times(high(w), np.uint64(t.above.shape[0])) >> np.uint64(32))
     deciding = p.measure if p.measure >= 0 else GAD7
     first = p.anxiety if p.measure >= 0 else p.gad7
-    side_phq9 = side_anxiety = side_gad7 = _RECOVERED
     draws = word(key, i, WORD_SIDE_PHQ9)
-    if not recovered:
-        a = t.above[response, PHQ9, p.phq9]
-        b = t.above[response, deciding, first]
-        neither = (1.0 - a) * (1.0 - b)
-        u = chance(low(w))
-        if p.case:
-            u = neither + u * (1.0 - neither)
-        side_phq9 = side_anxiety = _ABOVE
-        if u < neither:
-            side_phq9 = side_anxiety = _STILL_BELOW
-        elif u < neither + (1.0 - a) * b:
-            side_phq9 = _STILL_BELOW
-        elif u < neither + (1.0 - a) * b + a * (1.0 - b):
-            side_anxiety = _STILL_BELOW
-        side_gad7 = _ABOVE if chance(high(draws)) < t.above[response, GAD7, p.gad7] else _STILL_BELOW
+    # One number says which of the two are above: neither, anxiety alone, PHQ-9 alone, both. Choices and no
+    # branches, because nobody could predict them.
+    a = t.above[response, PHQ9, p.phq9]
+    b = t.above[response, deciding, first]
+    neither = (1.0 - a) * (1.0 - b)
+    u = chance(low(w))
+    u = neither + u * (1.0 - neither) if p.case else u
+    anxiety_alone = neither + (1.0 - a) * b
+    phq9_alone = anxiety_alone + a * (1.0 - b)
+    below_phq9 = u < anxiety_alone
+    below_anxiety = (u < neither) | ((u >= anxiety_alone) & (u < phq9_alone))
+    below_gad7 = chance(high(draws)) >= t.above[response, GAD7, p.gad7]
+    side_phq9 = side_of(recovered, below_phq9)
+    side_anxiety = side_of(recovered, below_anxiety)
+    side_gad7 = side_of(recovered, below_gad7)
     phq9 = last_score(side_phq9, response, PHQ9, p.phq9, low(draws), t)
     draws = word(key, i, WORD_ANXIETY_GAD7)
     last = last_score(side_anxiety, response, deciding, first, high(draws), t)
@@ -132,9 +138,8 @@ def measured_once(key: Key, i: int, p: Start, recovered: bool, truth: Truth) -> 
     That counts as not recovered, so it happens to nobody who recovered. Nor does it to patients with a
     specific measure: without its last score GAD-7 would decide who was at caseness.
     """
-    if recovered or p.measure >= 0:
-        return False
-    return chance(high(word(key, i, WORD_ONCE_SPECIFIC))) < truth.missing_last
+    drawn = chance(high(word(key, i, WORD_ONCE_SPECIFIC))) < truth.missing_last
+    return (not recovered) & (p.measure < 0) & drawn
 
 
 @njit(**BARE)

@@ -57,12 +57,12 @@ def across(rows: Rows, weight: FloatArray, outer: FloatArray, out: FloatArray) -
 
 @njit(**FAST)
 def schur_complement(rows: Rows, weight: FloatArray, inverse: FloatArray, out: FloatArray) -> None:
-    """Out -= C' D^-1 C."""
+    """Out -= C' D^-1 C in the lower triangle: an inner level's cells are in the order of outer levels."""
     for j in range(rows.unit_cells.size - 1):
         for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
             f = inverse[j] * weight[c]
             s = rows.cell_outer[c]
-            for d in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
+            for d in range(rows.unit_cells[j], c + 1):
                 out[s, rows.cell_outer[d]] -= f * weight[d]
 
 
@@ -104,74 +104,56 @@ def hessian_changes(
     inverse: FloatArray,
     outer_inverse: FloatArray,
     crossed: bool,
-    inner_share: float,
     prior: FloatArray,
     inner: FloatArray,
     outer: FloatArray,
-    trace: FloatArray,
+    diagonal: FloatArray,
+    moved: FloatArray,
+    solved: FloatArray,
     change: FloatArray,
 ) -> None:
     """How H moves with each of n parameters, by the inner levels lo to hi.
 
-    A cell's weight moves by K = cell_k + third (inner + outer), with inner (J, n) and outer (S, n) how the
-    modes move; the diagonal of D moves by prior (n,) besides. Added to: trace (n, n), what D and C give of
-    tr(H^-1 dH H^-1 dH), D's own part times `inner_share`; and, if `crossed`, change (S, S, n), which with its
-    transpose is dA without prior terms.
+    A cell's weight moves by K = cell_k (C, P) + third (inner + outer), with inner (J, n) and outer (S, n) how
+    the modes move with n >= P parameters; the diagonal of D moves by prior (n,) besides. Written, from the
+    first of the levels and of their cells on: diagonal (hi - lo, n), how D moves; and, if `crossed`, moved
+    and solved (cells, n), which give 2 inverse moved' solved of tr(H^-1 dH H^-1 dH). Added to change
+    (S, S, n): what with its transpose is dA without prior terms.
     """
     n = inner.shape[1]
     P = cell_k.shape[1]
-    most = 0
-    for j in range(lo, hi):
-        most = max(most, rows.unit_cells[j + 1] - rows.unit_cells[j])
-    moved = np.empty((most, n))
-    solved = np.empty(n)
-    diagonal = np.empty(n)
+    base = rows.unit_cells[lo]
     for j in range(lo, hi):
         first = rows.unit_cells[j]
         cells = rows.unit_cells[j + 1] - first
-        for a in range(n):
-            diagonal[a] = prior[a]
+        mine = slice(first - base, first - base + cells)
+        own = moved[mine]
+        total = diagonal[j - lo]
+        total[:] = prior
         for c in range(cells):
             s = rows.cell_outer[first + c]
             k = third[first + c]
             for a in range(n):
-                moved[c, a] = k * (inner[j, a] + outer[s, a])
+                own[c, a] = k * (inner[j, a] + outer[s, a])
             for a in range(P):
-                moved[c, a] += cell_k[first + c, a]
+                own[c, a] += cell_k[first + c, a]
             for a in range(n):
-                diagonal[a] += moved[c, a]
-                change[s, s, a] += 0.5 * moved[c, a]
-        scale = inner_share * inverse[j] * inverse[j]
-        for a in range(n):
-            f = scale * diagonal[a]
-            for b in range(n):
-                trace[a, b] += f * diagonal[b]
+                total[a] += own[c, a]
+                change[s, s, a] += 0.5 * own[c, a]
         if not crossed:
             continue
-        for c in range(cells):
-            f = weight[first + c] * inverse[j]
-            for a in range(n):
-                moved[c, a] -= 0.5 * f * diagonal[a]
+        among = np.empty((cells, cells))
         for c in range(cells):
             s = rows.cell_outer[first + c]
+            half = 0.5 * weight[first + c] * inverse[j]
+            for a in range(n):
+                own[c, a] -= half * total[a]
             for d in range(cells):
                 f = weight[first + d] * inverse[j]
                 t = rows.cell_outer[first + d]
+                among[c, d] = outer_inverse[s, t]
                 for a in range(n):
-                    change[s, t, a] -= f * moved[c, a]
-        for c in range(cells):
-            f = weight[first + c] * inverse[j]
+                    change[s, t, a] -= f * own[c, a]
             for a in range(n):
-                moved[c, a] -= 0.5 * f * diagonal[a]
-        for c in range(cells):
-            s = rows.cell_outer[first + c]
-            for a in range(n):
-                solved[a] = 0.0
-            for d in range(cells):
-                g = outer_inverse[s, rows.cell_outer[first + d]]
-                for a in range(n):
-                    solved[a] += g * moved[d, a]
-            for a in range(n):
-                f = 2.0 * inverse[j] * moved[c, a]
-                for b in range(n):
-                    trace[a, b] += f * solved[b]
+                own[c, a] -= half * total[a]
+        np.dot(among, own, solved[mine])

@@ -36,11 +36,11 @@ from ter.kernels.patients import (
     FloatArray,
     IntArray,
     Key,
+    Record,
     Tables,
     Truth,
     therapist_key,
 )
-from ter.kernels.simulate import Record
 
 #: Rows of `Columns.whole`.
 WHOLE = (
@@ -109,9 +109,9 @@ def reliable_change(p: Start, last: tuple[int, int, int], t: Tables) -> tuple[bo
     other, change = p.gad7 - gad7, t.change[GAD7]
     if p.measure >= 0:
         other, change = p.anxiety - anxiety, t.change[p.measure]
-    fell = fall >= t.change[PHQ9] or other >= change
-    rose = -fall >= t.change[PHQ9] or -other >= change
-    return fell and not rose, rose and not fell
+    fell = (fall >= t.change[PHQ9]) | (other >= change)
+    rose = (-fall >= t.change[PHQ9]) | (-other >= change)
+    return fell & (not rose), rose & (not fell)
 
 
 @njit(**BARE)
@@ -141,6 +141,7 @@ def write_columns(
     An episode still in treatment has no end, the sessions so far, and the scores of the latest one.
     """
     whole = out.whole
+    n_waits, waits_inverse = truth.n_waits, 1.0 / truth.n_waits  # a division takes long
     for j in range(j0, j1):
         key = therapist_key(seed, STREAM_PATIENT, c.number[j])
         appointment_key = therapist_key(seed, STREAM_APPOINTMENT, c.number[j])
@@ -153,7 +154,7 @@ def write_columns(
             sessions, dna, cancelled, latest = course.sessions, course.dna, course.cancelled, -1
             if not ended:
                 sessions, dna, cancelled, latest = so_far(appointment_key, i, course, truth.last_day)
-            scored = sessions > 1 and not measured_once(key, i, p, recovers, truth)
+            scored = (sessions > 1) & (not measured_once(key, i, p, recovers, truth))
             last = (-1, -1, -1)
             if scored:
                 last = last_scores(key, i, p, recovers, t)
@@ -175,8 +176,9 @@ def write_columns(
             whole[GAD7_LAST, row] = gad7 if scored else 0
             whole[WSAS_FIRST, row] = wsas if wsas < N_WSAS - 1 else 0
             whole[IMD, row] = decile + 1 if decile < 10 else 0
-            whole[PRIOR, row] = history // truth.n_waits
-            whole[WAIT, row] = history % truth.n_waits
+            prior = np.int64((float(history) + 0.5) * waits_inverse)
+            whole[PRIOR, row] = prior
+            whole[WAIT, row] = history - prior * n_waits
             whole[N_DNA, row] = dna
             whole[N_CANCELLED, row] = cancelled
             out.age[row] = r.age[row]
@@ -184,7 +186,7 @@ def write_columns(
             out.anxiety_last[row] = anxiety if anxiety >= 0 else np.nan
             out.start[row] = course.start * _SECONDS
             out.end[row] = course.end * _SECONDS if ended else _NOT_A_TIME
-            completed = ended and sessions > 1
+            completed = ended & (sessions > 1)
             reason = END_COMPLETED if completed else END_DROPPED_OUT
             out.end_reason[row] = reason if ended else END_OPEN
 
@@ -193,11 +195,11 @@ def write_columns(
                 improved, deteriorated = reliable_change(p, last, t)
             out.outcome[COMPLETED, row] = completed
             # Without a last score on the specific measure GAD-7 stands in for it.
-            stands_in = p.phq9 >= t.caseness[PHQ9] or p.gad7 >= t.caseness[GAD7]
+            stands_in = (p.phq9 >= t.caseness[PHQ9]) | (p.gad7 >= t.caseness[GAD7])
             out.outcome[AT_CASENESS, row] = p.case if scored else stands_in
-            out.outcome[RECOVERED, row] = completed and recovers
+            out.outcome[RECOVERED, row] = completed & recovers
             out.outcome[IMPROVEMENT, row] = improved
-            out.outcome[RELIABLE_RECOVERY, row] = completed and recovers and improved
+            out.outcome[RELIABLE_RECOVERY, row] = completed & recovers & improved
             out.outcome[DETERIORATION, row] = deteriorated
 
 

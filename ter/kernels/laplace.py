@@ -81,14 +81,16 @@ def cell_sums(
     residual: FloatArray,
     weight: FloatArray,
     third: FloatArray,
+    fourth: FloatArray,
 ) -> float:
-    """Log-likelihood (without binomial constants), and by cell (C,): u + v, and sums of r, w and k."""
+    """Log-likelihood (without binomial constants), and by cell (C,): u + v, and sums of r, w, k and m."""
     for j in range(lo, hi):
         for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
             offset[c] = u[j] + v[rows.cell_outer[c]]
             residual[c] = 0.0
             weight[c] = 0.0
             third[c] = 0.0
+            fourth[c] = 0.0
     eta = np.empty(BLOCK)
     odds = np.empty(BLOCK)
     shift = np.empty(BLOCK, np.int64)
@@ -96,6 +98,7 @@ def cell_sums(
     w = np.empty(BLOCK)
     r = np.empty(BLOCK)
     k = np.empty(BLOCK)
+    m = np.empty(BLOCK)
     total = 0.0
     c = rows.unit_cells[lo]
     stop = rows.row_ptr[hi]
@@ -108,6 +111,7 @@ def cell_sums(
         for i in range(n):
             r[i] = y[i] - trials[i] * p[i]
             k[i] = w[i] * (1.0 - 2.0 * p[i])
+            m[i] = w[i] * (1.0 - 6.0 * p[i] * (1.0 - p[i]))
             linear += y[i] * eta[i] - trials[i] * max(eta[i], 0.0)
         if rows.binary:
             # At most 2^256.
@@ -123,13 +127,16 @@ def cell_sums(
             sum_r = 0.0
             sum_w = 0.0
             sum_k = 0.0
+            sum_m = 0.0
             for i in range(max(rows.cell_ptr[d] - start, 0), min(rows.cell_ptr[d + 1] - start, n)):
                 sum_r += r[i]
                 sum_w += w[i]
                 sum_k += k[i]
+                sum_m += m[i]
             residual[d] += sum_r
             weight[d] += sum_w
             third[d] += sum_k
+            fourth[d] += sum_m
         c = last + (rows.cell_ptr[last + 1] == start + n)
     return total
 

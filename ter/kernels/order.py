@@ -9,33 +9,35 @@ from numpy.typing import NDArray
 from ter.kernels._jit import JIT
 from ter.kernels.rows import FloatArray, IntArray
 
-#: Rows copied at a time: their columns' parts stay in the cache.
-BLOCK = 64
+#: Rows whose keys are made at a time: they stay in the cache.
+BLOCK = 512
+#: Longer cells are sorted by merging.
+SHORT = 48
 
 
 @njit(**JIT)
-def row_keys(X: FloatArray, y: FloatArray, trials: FloatArray) -> NDArray[np.uint64]:
-    """A number for each row's content: sorted by it, sums do not depend on the order in the table.
-
-    X is in C order.
-    """
-    bits = X.view(np.uint64)
-    y_bits = y.view(np.uint64)
-    trials_bits = trials.view(np.uint64)
+def mix_column(bits: NDArray[np.uint64], keys: NDArray[np.uint64]) -> None:
+    """Change the rows' keys (n,) by the bits of their values in a column (n,)."""
     factor = np.uint64(0x9E3779B97F4A7C15)
-    out = np.empty(y.size, np.uint64)
-    for i in range(y.size):
-        key = np.uint64(0)
-        for p in range(bits.shape[1] + 2):
-            if p < bits.shape[1]:
-                part = bits[i, p]
-            elif p == bits.shape[1]:
-                part = y_bits[i]
-            else:
-                part = trials_bits[i]
-            key = (key ^ part) * factor
-            key ^= key >> np.uint64(29)
-        out[i] = key
+    for i in range(keys.size):
+        key = (keys[i] ^ bits[i]) * factor
+        keys[i] = key ^ (key >> np.uint64(29))
+
+
+@njit(**JIT)
+def row_keys(lo: int, hi: int, columns: FloatArray, y: FloatArray, trials: FloatArray) -> NDArray[np.uint64]:
+    """A number for each of the rows lo to hi, by content.
+
+    Sorted by it, sums do not depend on the order in the table. Columns (P, N) is X', in C order.
+    """
+    out = np.zeros(hi - lo, np.uint64)
+    for start in range(lo, hi, BLOCK):
+        stop = min(start + BLOCK, hi)
+        keys = out[start - lo : stop - lo]
+        for p in range(columns.shape[0]):
+            mix_column(columns[p, start:stop].view(np.uint64), keys)
+        mix_column(y[start:stop].view(np.uint64), keys)
+        mix_column(trials[start:stop].view(np.uint64), keys)
     return out
 
 
@@ -59,27 +61,33 @@ def counting_order(levels: IntArray, n_levels: int, before: IntArray) -> IntArra
 @njit(**JIT)
 def sort_cells(cell_ptr: IntArray, keys: NDArray[np.uint64], order: IntArray) -> None:
     """Put the rows of each cell in the order of their keys, in place; equal keys stay as they are."""
+    rows = np.empty(SHORT, np.int64)
+    row_keys = np.empty(SHORT, np.uint64)
     for c in range(cell_ptr.size - 1):
         a = cell_ptr[c]
-        b = cell_ptr[c + 1]
-        if b - a > 24:
-            run = order[a:b].copy()
-            order[a:b] = run[np.argsort(keys[run], kind="mergesort")]
+        n = cell_ptr[c + 1] - a
+        if n > SHORT:
+            run = order[a : a + n].copy()
+            order[a : a + n] = run[np.argsort(keys[run], kind="mergesort")]
             continue
-        for i in range(a + 1, b):
-            row = order[i]
+        if n == 1:
+            continue
+        for i in range(n):
+            row = order[a + i]
+            key = keys[row]
             k = i - 1
-            while k >= a and keys[order[k]] > keys[row]:
-                order[k + 1] = order[k]
+            while k >= 0 and row_keys[k] > key:
+                row_keys[k + 1] = row_keys[k]
+                rows[k + 1] = rows[k]
                 k -= 1
-            order[k + 1] = row
+            row_keys[k + 1] = key
+            rows[k + 1] = row
+        for i in range(n):
+            order[a + i] = rows[i]
 
 
 @njit(**JIT)
-def take_columns(lo: int, hi: int, X: FloatArray, order: IntArray, columns: FloatArray) -> None:
-    """columns[p, i] = X[order[i], p] for the rows lo to hi: X (N, P) in C order, columns (P, N)."""
-    for start in range(lo, hi, BLOCK):
-        stop = min(start + BLOCK, hi)
-        for p in range(X.shape[1]):
-            for i in range(start, stop):
-                columns[p, i] = X[order[i], p]
+def take(values: FloatArray, order: IntArray, out: FloatArray) -> None:
+    """out[i] = values[order[i]]."""
+    for i in range(order.size):
+        out[i] = values[order[i]]

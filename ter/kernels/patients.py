@@ -23,6 +23,8 @@ from ter.kernels.rng import mix, stream_key
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+Words = NDArray[np.uint16]
 
 #: Streams: what a sequence of random numbers is for.
 STREAM_PATIENT, STREAM_APPOINTMENT, STREAM_THERAPIST, STREAM_SERVICE = range(4)
@@ -56,26 +58,8 @@ MOST_MISSED = 10
 N_MISSED = 2 * (MOST_MISSED + 1) ** 2
 
 #: Patients in a block, and in a step of the loops. Blocks are filled to whole steps; what is too much is
-#: drawn but not kept.
-BLOCK, STEP = 128, 8
-(
-    SERVICE,
-    DECILE,
-    AGE,
-    PROBLEM,
-    SCORES,
-    WSAS,
-    HISTORY,
-    STRATUM,
-    COURSE,
-    START,
-    COMPLETED,
-    CASE,
-    ANXIETY,
-    RECOVERED,
-) = (np.uint64(k * BLOCK) for k in range(14))
-BLOCK_ROWS = 14
-MOST_GROUPS = 8
+#: overwritten or left out.
+BLOCK, STEP = 256, 8
 
 _16, _32 = np.uint64(16), np.uint64(32)
 _LOW_16, _LOW_32 = np.uint64(0xFFFF), np.uint64(0xFFFFFFFF)
@@ -177,13 +161,35 @@ class Key(NamedTuple):
     step: np.uint64
 
 
-class Block(NamedTuple):
-    """Room for the patients that are being drawn; the rows of `whole` are named above."""
+class Record(NamedTuple):
+    """What is drawn of N patients, as numbered in the tables: their case mix, course and outcome."""
 
-    whole: IntArray  #: (BLOCK_ROWS · BLOCK,)
-    even_groups: IntArray  #: (MOST_GROUPS / 2, BLOCK) combinations of levels in groups 0, 2, ...
-    odd_groups: IntArray  #: (MOST_GROUPS / 2, BLOCK) and in groups 1, 3, ...
-    log_odds: FloatArray  #: (BLOCK,) of recovery
+    service: NDArray[np.int32]  #: (N,)
+    decile: Bytes  #: (N,) decile - 1, and 10 more where it is not recorded
+    age: Bytes  #: (N,) years
+    problem: Bytes  #: (N,) place among the tables' problems
+    scores: Words  #: (N,) PHQ-9 · 22 + GAD-7
+    wsas: Bytes  #: (N,) 41: not recorded
+    history: Words  #: (N,) earlier episodes · number of waits + wait
+    #: (G / 2 · N,) combinations of levels in two groups of factors, the second times 2**16; pair by pair
+    pairs: NDArray[np.uint32]
+    anxiety: NDArray[np.int16]  #: (N,) -1: no specific measure
+    course: Words  #: (N,)
+    start: Words  #: (N,) days after the first
+    completed: Bytes  #: (N,) 1: by the last day
+    case: Bytes  #: (N,) 1: at caseness
+    recovered: Bytes  #: (N,) 1: at the end of the course
+    log_odds: FloatArray  #: (N,) of recovery
+
+
+class Batch(NamedTuple):
+    """Patients of one therapist that are drawn together, and where they go."""
+
+    key: Key
+    therapist: int  #: place in `Caseloads`
+    first: int  #: number of the first of them
+    size: int
+    row: np.uint64  #: of the record, for the first of them
 
 
 @njit(**BARE)
@@ -241,20 +247,28 @@ def choose_service(bits: np.uint64, home: int, n_services: int, truth: Truth) ->
 
 
 @njit(**BARE)
-def draw_first(
-    size: int, first: int, key: Key, j: int, c: Caseloads, t: Tables, truth: Truth, b: Block
-) -> None:
-    """Draw service, deprivation, age, problem and first scores of patients `first` and on.
+def stratum_of(recorded: np.int64, age: np.int64, phq9: np.int64) -> np.uint64:
+    """Give the stratum on which the levels of factors depend: decile, band of age, band of PHQ-9."""
+    decile = recorded - 10 if recorded >= 10 else recorded
+    age_band = int(age > 24) + int(age > 39) + int(age > 59) + int(age > 74)
+    phq9_band = int(phq9 > 9) + int(phq9 > 19)
+    return np.uint64((decile * N_AGE_BANDS + age_band) * N_PHQ9_BANDS + phq9_band)
+
+
+@njit(**BARE)
+def draw_first(b: Batch, c: Caseloads, t: Tables, truth: Truth, r: Record) -> None:
+    """Draw service, deprivation, age, problem and first scores.
 
     Severity is rounded to one of the two nearest steps of the tables, at random, so that its mean is exact.
     """
     n_services = c.service_effect.size
-    home, shift = c.service[j], c.shift[j]
-    next_patient = key.step * np.uint64(WORDS)
-    state_1 = state_of(key, first, WORD_SERVICE_DECILE)
-    state_2 = state_of(key, first, WORD_PEOPLE_SCORES)
-    for k in range(size):
-        m = np.uint64(k)
+    home, shift = c.service[b.therapist], c.shift[b.therapist]
+    n_ages, n_severities = np.uint64(truth.n_ages), np.uint64(truth.n_severities)
+    next_patient = b.key.step * np.uint64(WORDS)
+    state_1 = state_of(b.key, b.first, WORD_SERVICE_DECILE)
+    state_2 = state_of(b.key, b.first, WORD_PEOPLE_SCORES)
+    for k in range(b.size):
+        m = b.row + np.uint64(k)
         w = mix(state_1)
         state_1 += next_patient
         service = choose_service(high(w), home, n_services, truth)
@@ -266,38 +280,36 @@ def draw_first(
         state_2 += next_patient
         person = draw(t.people, 0, high(w))
         problem = np.int64((float(person) + 0.5) * truth.ages_inverse)
-        age = truth.first_age + person - problem * truth.n_ages
+        age = truth.first_age + person - np.int64(times(np.uint64(problem), n_ages))
 
         severity = shift + fetch(c.service_shift, np.uint64(service))
         severity += truth.severity_by_deprivation * (4.5 - float(decile))
         severity += truth.severity_by_age * (float(age) - 40.0)
         step = math.floor((severity - truth.severity_low) * truth.severity_steps + round_up)
         step = np.int64(min(max(step, 0.0), float(truth.n_severities - 1)))
-        scores = draw(t.scores, problem * truth.n_severities + step, low(w))
+        scores = draw(t.scores, np.int64(times(np.uint64(problem), n_severities)) + step, low(w))
 
-        put(b.whole, SERVICE + m, service)
-        put(b.whole, DECILE + m, recorded)
-        put(b.whole, AGE + m, age)
-        put(b.whole, PROBLEM + m, problem)
-        put(b.whole, SCORES + m, scores)
+        put(r.service, m, service)
+        put(r.decile, m, recorded)
+        put(r.age, m, age)
+        put(r.problem, m, problem)
+        put(r.scores, m, scores)
 
 
 @njit(**BARE)
-def draw_rest(
-    size: int, first: int, key: Key, j: int, c: Caseloads, t: Tables, truth: Truth, b: Block
-) -> None:
+def draw_rest(b: Batch, c: Caseloads, t: Tables, truth: Truth, r: Record) -> None:
     """Draw WSAS, earlier episodes and wait, and add up the log-odds of recovery, factors apart."""
-    slope = c.slope[j] / truth.severity_scale
-    base = truth.intercept + c.effect[j] - slope * truth.severity_centre
+    slope = c.slope[b.therapist] / truth.severity_scale
+    base = truth.intercept + c.effect[b.therapist] - slope * truth.severity_centre
     caseness_phq9, caseness_gad7 = t.caseness[PHQ9], t.caseness[GAD7]
-    next_patient = key.step * np.uint64(WORDS)
-    state = state_of(key, first, WORD_WSAS_HISTORY)
-    for k in range(size):
-        m = np.uint64(k)
-        scores = fetch(b.whole, SCORES + m)
-        phq9, gad7 = phq9_of(scores), 0
+    next_patient = b.key.step * np.uint64(WORDS)
+    state = state_of(b.key, b.first, WORD_WSAS_HISTORY)
+    for k in range(b.size):
+        m = b.row + np.uint64(k)
+        scores = np.int64(fetch(r.scores, m))
+        phq9 = phq9_of(scores)
         gad7 = scores - N_GAD7 * phq9
-        age, decile = fetch(b.whole, AGE + m), fetch(b.whole, DECILE + m)
+        age, decile = np.int64(fetch(r.age, m)), np.int64(fetch(r.decile, m))
 
         w = mix(state)
         state += next_patient
@@ -305,86 +317,81 @@ def draw_rest(
         history = draw(t.history, 0, low(w))
 
         eta = base + (truth.phq9 + slope) * float(phq9) + truth.gad7 * float(gad7) + truth.age * float(age)
-        eta += fetch(t.problem_effect, np.uint64(fetch(b.whole, PROBLEM + m)))
+        eta += fetch(t.problem_effect, np.uint64(fetch(r.problem, m)))
         eta += truth.imd_missing if decile >= 10 else truth.imd * float(decile)
         eta += truth.wsas_missing if wsas >= N_WSAS - 1 else truth.wsas * float(wsas)
         eta += fetch(t.history_effect, np.uint64(history))
-        eta += fetch(c.service_effect, np.uint64(fetch(b.whole, SERVICE + m)))
+        eta += fetch(c.service_effect, np.uint64(fetch(r.service, m)))
 
-        decile = decile - 10 if decile >= 10 else decile
-        age_band = int(age > 24) + int(age > 39) + int(age > 59) + int(age > 74)
-        phq9_band = int(phq9 > 9) + int(phq9 > 19)
-        put(b.whole, STRATUM + m, (decile * N_AGE_BANDS + age_band) * N_PHQ9_BANDS + phq9_band)
-        put(b.whole, WSAS + m, wsas)
-        put(b.whole, HISTORY + m, history)
-        case = int(phq9 >= caseness_phq9) | int(gad7 >= caseness_gad7)
-        put(b.whole, CASE + m, case)
-        put(b.whole, ANXIETY + m, -1)
-        put(b.log_odds, m, eta)
+        put(r.wsas, m, wsas)
+        put(r.history, m, history)
+        put(r.case, m, int(phq9 >= caseness_phq9) | int(gad7 >= caseness_gad7))
+        put(r.anxiety, m, -1)
+        put(r.log_odds, m, eta)
 
 
 @njit(**BARE)
-def draw_pair(size: int, first: int, key: Key, pair: int, t: Tables, b: Block) -> None:
+def draw_pair(b: Batch, pair: int, t: Tables, r: Record) -> None:
     """Draw the combinations of levels of two groups of factors, and add their effects."""
     one, two = np.uint64(2 * pair), np.uint64(2 * pair + 1)
     begin_1, width_1, bits_1 = t.group_first[one], t.group_width[one], t.group_high[one]
     begin_2, width_2, bits_2 = t.group_first[two], t.group_width[two], t.group_high[two]
     effects_1, effects_2 = t.group_effect_first[one], t.group_effect_first[two]
-    cells_1, cells_2 = b.even_groups[pair], b.odd_groups[pair]
-    next_patient = key.step * np.uint64(WORDS)
-    state = state_of(key, first, WORD_FACTORS + pair)
-    for k in range(size):
-        m = np.uint64(k)
+    to = np.uint64(pair) * np.uint64(r.service.size)
+    next_patient = b.key.step * np.uint64(WORDS)
+    state = state_of(b.key, b.first, WORD_FACTORS + pair)
+    for k in range(b.size):
+        m = b.row + np.uint64(k)
         w = mix(state)
         state += next_patient
-        stratum = np.uint64(fetch(b.whole, STRATUM + m))
-        put(cells_1, m, pick(t.groups, begin_1 + times(stratum, width_1), width_1, bits_1, high(w)))
-        put(cells_2, m, pick(t.groups, begin_2 + times(stratum, width_2), width_2, bits_2, low(w)))
-    for k in range(size):
-        m = np.uint64(k)
-        effect = fetch(t.group_effect, effects_1 + np.uint64(fetch(cells_1, m)))
-        effect += fetch(t.group_effect, effects_2 + np.uint64(fetch(cells_2, m)))
-        put(b.log_odds, m, fetch(b.log_odds, m) + effect)
+        decile, age = np.int64(fetch(r.decile, m)), np.int64(fetch(r.age, m))
+        stratum = stratum_of(decile, age, phq9_of(np.int64(fetch(r.scores, m))))
+        cell_1 = np.uint64(pick(t.groups, begin_1 + times(stratum, width_1), width_1, bits_1, high(w)))
+        cell_2 = np.uint64(pick(t.groups, begin_2 + times(stratum, width_2), width_2, bits_2, low(w)))
+        put(r.pairs, to + m, cell_1 | cell_2 << _16)
+    for k in range(b.size):
+        m = b.row + np.uint64(k)
+        cells = np.uint64(fetch(r.pairs, to + m))
+        effect = fetch(t.group_effect, effects_1 + (cells & _LOW_16))
+        effect += fetch(t.group_effect, effects_2 + (cells >> _16))
+        put(r.log_odds, m, fetch(r.log_odds, m) + effect)
 
 
 @njit(**BARE)
-def draw_measures(size: int, first: int, key: Key, t: Tables, b: Block) -> None:
+def draw_measures(b: Batch, t: Tables, r: Record) -> None:
     """Draw the first score of the specific measure, which then says who is at caseness beside PHQ-9."""
-    for k in range(size):
-        m = np.uint64(k)
-        problem = b.whole[PROBLEM + m]
+    for k in range(b.size):
+        m = b.row + np.uint64(k)
+        problem = r.problem[m]
         if problem >= t.first_specific:
-            measure = t.problem_measure[np.uint64(problem)]
-            scores = b.whole[SCORES + m]
-            bits = low(word(key, first + k, WORD_ONCE_SPECIFIC))
+            measure = t.problem_measure[problem]
+            scores = np.int64(r.scores[m])
+            bits = low(word(b.key, b.first + k, WORD_ONCE_SPECIFIC))
             anxiety = draw(t.specific_first, measure * N_GAD7 + scores % N_GAD7, bits)
-            case = scores // N_GAD7 >= t.caseness[PHQ9] or anxiety >= t.caseness[measure]
-            b.whole[CASE + m] = int(case)
-            b.whole[ANXIETY + m] = anxiety
+            r.case[m] = scores // N_GAD7 >= t.caseness[PHQ9] or anxiety >= t.caseness[measure]
+            r.anxiety[m] = anxiety
 
 
 @njit(**BARE)
-def draw_course(
-    size: int, first: int, key: Key, j: int, c: Caseloads, t: Tables, truth: Truth, b: Block
-) -> None:
+def draw_course(b: Batch, c: Caseloads, t: Tables, truth: Truth, r: Record) -> None:
     """Draw who completes, the course, its first day and the outcome at its end.
 
     The outcome is Bernoulli, with the probability of the model; nobody recovers from below caseness. A course
     counts as completed if it has two attended sessions and has ended by the last day.
     """
-    base = truth.completion + c.completion[j]
-    mass_before, mass = c.mass_before[j], c.mass[j]
-    next_patient = key.step * np.uint64(WORDS)
-    state_1 = state_of(key, first, WORD_COMPLETION_COURSE)
-    state_2 = state_of(key, first, WORD_START_OUTCOME)
+    base = truth.completion + c.completion[b.therapist]
+    mass_before, mass = c.mass_before[b.therapist], c.mass[b.therapist]
+    next_patient = b.key.step * np.uint64(WORDS)
+    state_1 = state_of(b.key, b.first, WORD_COMPLETION_COURSE)
+    state_2 = state_of(b.key, b.first, WORD_START_OUTCOME)
     whole = np.uint64(t.span.size - N_MISSED)
-    for k in range(size):
-        m = np.uint64(k)
-        decile = fetch(b.whole, DECILE + m)
+    for k in range(b.size):
+        m = b.row + np.uint64(k)
+        decile = np.int64(fetch(r.decile, m))
         decile = decile - 10 if decile >= 10 else decile
-        eta = base + truth.completion_by_age * (float(fetch(b.whole, AGE + m)) - 40.0)
+        eta = base + truth.completion_by_age * (float(fetch(r.age, m)) - 40.0)
         eta += truth.completion_by_imd * (float(decile) - 4.0)
-        phq9 = phq9_of(fetch(b.whole, SCORES + m))
+        phq9 = phq9_of(np.int64(fetch(r.scores, m)))
         eta += truth.completion_by_phq9 * (float(phq9) - 14.0)
         w = mix(state_1)
         state_1 += next_patient
@@ -397,11 +404,11 @@ def draw_course(
         state_2 += next_patient
         start = start_day(mass_before + (times(high(w), mass) >> _32), t)
         end = truth.first_day + start + fetch(t.span, np.uint64(course))
-        recovers = happens(chance(low(w)), fetch(b.log_odds, m))
-        put(b.whole, COURSE + m, course)
-        put(b.whole, START + m, start)
-        put(b.whole, COMPLETED + m, int(completes) & int(end <= truth.last_day))
-        put(b.whole, RECOVERED + m, int(recovers) & fetch(b.whole, CASE + m))
+        recovers = happens(chance(low(w)), fetch(r.log_odds, m))
+        put(r.course, m, course)
+        put(r.start, m, start)
+        put(r.completed, m, int(completes) & int(end <= truth.last_day))
+        put(r.recovered, m, int(recovers) & np.int64(fetch(r.case, m)))
 
 
 @njit(**BARE)
@@ -413,14 +420,17 @@ def start_day(mass: np.uint64, t: Tables) -> np.int64:
 
 
 @njit(**BARE)
-def draw_block(
-    size: int, first: int, key: Key, j: int, c: Caseloads, t: Tables, truth: Truth, b: Block
-) -> None:
-    """Draw patients `first` to `first + size - 1` of therapist j, and what fills their last step."""
-    size = (size + STEP - 1) // STEP * STEP
-    draw_first(size, first, key, j, c, t, truth, b)
-    draw_rest(size, first, key, j, c, t, truth, b)
+def whole_steps(size: int) -> int:
+    """Give a number of patients, filled to whole steps."""
+    return (size + STEP - 1) // STEP * STEP
+
+
+@njit(**BARE)
+def draw_batch(b: Batch, c: Caseloads, t: Tables, truth: Truth, r: Record) -> None:
+    """Draw a batch of patients into the record."""
+    draw_first(b, c, t, truth, r)
+    draw_rest(b, c, t, truth, r)
     for pair in range(t.group_first.size // 2):
-        draw_pair(size, first, key, pair, t, b)
-    draw_measures(size, first, key, t, b)
-    draw_course(size, first, key, j, c, t, truth, b)
+        draw_pair(b, pair, t, r)
+    draw_measures(b, t, r)
+    draw_course(b, c, t, truth, r)

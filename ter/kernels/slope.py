@@ -16,72 +16,161 @@ import math
 import numpy as np
 from numba import njit
 
-from ter.kernels._jit import FAST
-from ter.kernels.quadrature import LOG_2PI, node_weights, unit_mode
-from ter.kernels.rows import ETA_MAX, FloatArray, Rows, clamp, most_rows
+from ter.kernels._jit import FAST, LEAN
+from ter.kernels.lanes import logarithms
+from ter.kernels.quadrature import LOG_2PI
+from ter.kernels.rows import ETA_MAX, LOG_2, FloatArray, IntArray, Rows, clamp, exponentials, most_rows
 
 MODE_STEPS = 60
-MODE_TOLERANCE = 1e-8
+#: How near modes are found, in SDs: exact ones for derivatives; for integrals alone they only place nodes.
+EXACT = 1e-8
+NEAR = 1e-2
 #: No t beyond this is ever needed: it is standard normal a priori.
 T_MAX = 60.0
+#: Logarithm of the largest product that is let grow before its log is taken.
+LOG_LARGEST_PRODUCT = 690.0
+#: Logarithms of shares below this count as this: nothing of it is left in a sum.
+LOWEST = -700.0
 
 
 @njit(**FAST)
-def shift_odds(eta: FloatArray, direction: FloatArray, t: float, odds: FloatArray) -> float:
+def scratch(
+    lo: int, hi: int, rows: Rows, T: int, K: int
+) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
+    """Room for `integrate_unit` with T x K nodes: odds (T, n), f (T, K), product (K,) and shift."""
+    most = max(1, most_rows(lo, hi, rows))
+    return np.empty((T, most)), np.empty((T, K)), np.empty(K), np.empty(max(most, T * K), np.int64)
+
+
+@njit(**LEAN)
+def shift_odds(eta: FloatArray, direction: FloatArray, t: float, odds: FloatArray, shift: IntArray) -> float:
     """odds[i] = exp(eta_i + t direction_i); returns the largest linear predictor."""
     largest = -ETA_MAX
     for i in range(eta.size):
         x = clamp(eta[i] + t * direction[i], -ETA_MAX, ETA_MAX)
         largest = max(largest, x)
-        odds[i] = math.exp(x)
+        odds[i] = x
+    exponentials(odds, odds, shift)
     return largest
 
 
-@njit(**FAST)
+@njit(**LEAN)
+def mode_of_e(
+    odds: FloatArray, trials: FloatArray, successes: float, tau: float, e: float, tolerance: float
+) -> tuple[float, float]:
+    """Mode of e given t, and the precision there: Newton from e, kept within a bracket by bisection."""
+    low = -ETA_MAX
+    high = ETA_MAX
+    e = clamp(e, low, high)
+    precision = tau
+    for _ in range(MODE_STEPS):
+        f = math.exp(e)
+        mean = 0.0
+        weight = 0.0
+        for i in range(odds.size):
+            q = 1.0 / (1.0 + odds[i] * f)
+            mean += trials[i] * (1.0 - q)
+            weight += trials[i] * q * (1.0 - q)
+        precision = weight + tau
+        slope = successes - mean - e * tau
+        # The density is log-concave: its mode lies between any point that rises and any that falls.
+        if slope > 0.0:
+            low = e
+        else:
+            high = e
+        step = slope / precision
+        following = e + step
+        e = following if low <= following <= high else 0.5 * (low + high)
+        if step * step * precision < tolerance * tolerance:
+            break
+    return e, precision
+
+
+@njit(**LEAN)
 def joint_mode(
     eta: FloatArray,
     direction: FloatArray,
     y: FloatArray,
     trials: FloatArray,
     successes: float,
-    s: float,
+    tau: float,
     t: float,
     e: float,
+    tolerance: float,
     odds: FloatArray,
-) -> tuple[float, float, float]:
-    """Joint mode (t, e), and the precision of t there with e eliminated."""
+    shift: IntArray,
+) -> tuple[float, float, float, float]:
+    """Joint mode (t, e), the precision of t there with e eliminated, and how the mode of e moves with t."""
     low = -T_MAX
     high = T_MAX
     t = clamp(t, low, high)
     precision = 1.0
+    drift = 0.0
     for _ in range(MODE_STEPS):
-        shift_odds(eta, direction, t, odds)
-        e, precision_e = unit_mode(odds, trials, successes, s, e)
+        shift_odds(eta, direction, t, odds, shift)
+        e, _ = mode_of_e(odds, trials, successes, tau, e, tolerance)
         f = math.exp(e)
         slope = -t
         bend = 1.0
         mixed = 0.0
+        precision_e = tau
         for i in range(eta.size):
             q = 1.0 / (1.0 + odds[i] * f)
             w = trials[i] * q * (1.0 - q)
             slope += (y[i] - trials[i] * (1.0 - q)) * direction[i]
             bend += w * direction[i] * direction[i]
             mixed += w * direction[i]
-        precision = max(bend - mixed * mixed / precision_e, 1.0)
+            precision_e += w
+        drift = -mixed / precision_e
+        precision = max(bend + mixed * drift, 1.0)
         # The density with e at its mode is log-concave in t.
         if slope > 0.0:
             low = t
         else:
             high = t
         step = slope / precision
-        if abs(step) < MODE_TOLERANCE:
-            break
         following = t + step
-        t = following if low < following < high else 0.5 * (low + high)
-    return t, e, precision
+        following = following if low <= following <= high else 0.5 * (low + high)
+        e = clamp(e + drift * (following - t), -ETA_MAX, ETA_MAX)
+        t = following
+        if step * step * precision < tolerance * tolerance:
+            break
+    return t, e, precision, drift
 
 
-@njit(**FAST)
+@njit(**LEAN)
+def log_partitions(
+    odds: FloatArray,
+    trials: FloatArray,
+    binary: bool,
+    largest: float,
+    f: FloatArray,
+    log_f: float,
+    product: FloatArray,
+    out: FloatArray,
+    shift: IntArray,
+) -> None:
+    """out[m] = sum_i n_i log(1 + odds_i f_m); `log_f` is the log of the largest f."""
+    n = odds.size
+    # As many factors as can be multiplied before the product might overflow.
+    run = max(1, int(LOG_LARGEST_PRODUCT / (max(largest + log_f, 0.0) + LOG_2))) if binary else 1
+    out[:] = 0.0
+    i = 0
+    while i < n:
+        stop = min(i + run, n)
+        product[:] = 1.0
+        for r in range(i, stop):
+            x = odds[r]
+            for m in range(f.size):
+                product[m] *= 1.0 + x * f[m]
+        logarithms(product, product, shift)
+        weight = 1.0 if binary else trials[i]
+        for m in range(f.size):
+            out[m] += weight * product[m]
+        i = stop
+
+
+@njit(**LEAN)
 def integrate_unit(
     eta: FloatArray,
     direction: FloatArray,
@@ -93,8 +182,12 @@ def integrate_unit(
     log_w_t: FloatArray,
     z: FloatArray,
     log_w: FloatArray,
+    tolerance: float,
     start: FloatArray,
     odds: FloatArray,
+    f: FloatArray,
+    product: FloatArray,
+    shift: IntArray,
     t: FloatArray,
     weight: FloatArray,
     e: FloatArray,
@@ -102,76 +195,89 @@ def integrate_unit(
 ) -> float:
     """Log L of one therapist, without binomial constants.
 
-    Updated: start (2,), the joint mode. Written: the nodes t and their posterior weights (T,); for each of
-    them the nodes e and their shares (T, K), each row summing to 1.
+    Updated: start (2,), the joint mode, found to `tolerance` SDs. Written: the nodes t and their posterior
+    weights (T,); for each of them the odds of the rows without e (T, n), the nodes e, their exponentials f
+    and their shares (T, K), each row summing to 1.
     """
-    K = z_t.size
+    T = z_t.size
+    K = z.size
+    n = eta.size
+    tau = 1.0 / (s * s)
     successes = 0.0
     along = 0.0
     linear = 0.0
-    for i in range(eta.size):
+    for i in range(n):
         successes += y[i]
         along += y[i] * direction[i]
         linear += y[i] * eta[i]
-    start[0], start[1], precision = joint_mode(
-        eta, direction, y, trials, successes, s, start[0], start[1], odds
+    start[0], start[1], precision, drift = joint_mode(
+        eta, direction, y, trials, successes, tau, start[0], start[1], tolerance, odds[0, :n], shift[:n]
     )
     scale = 1.0 / math.sqrt(precision)
-    top = -np.inf
-    mode = start[1]
-    for k in range(K):
+    constant = -math.log(s) - 0.5 * LOG_2PI
+    for k in range(T):
         t[k] = start[0] + scale * z_t[k]
-        largest = shift_odds(eta, direction, t[k], odds)
-        mode, precision_e = unit_mode(odds, trials, successes, s, mode)
-        value = along * t[k] + node_weights(
-            odds, trials, successes, binary, largest, s, mode, precision_e, z, log_w, e[k], share[k]
+        own = odds[k, :n]
+        largest = shift_odds(eta, direction, t[k], own, shift[:n])
+        mode, precision_e = mode_of_e(
+            own, trials, successes, tau, start[1] + drift * (t[k] - start[0]), tolerance
         )
-        weight[k] = value - 0.5 * t[k] * t[k] + log_w_t[k]
-        top = max(top, weight[k])
+        scale_e = 1.0 / math.sqrt(precision_e)
+        for m in range(K):
+            e[k, m] = clamp(mode + scale_e * z[m], -ETA_MAX, ETA_MAX)
+        exponentials(e[k], f[k], shift[:K])
+        log_partitions(own, trials, binary, largest, f[k], e[k, K - 1], product, share[k], shift[:K])
+        level = along * t[k] - 0.5 * t[k] * t[k] + log_w_t[k] + math.log(scale_e) + constant
+        for m in range(K):
+            share[k, m] = level + log_w[m] + e[k, m] * (successes - 0.5 * tau * e[k, m]) - share[k, m]
+    top = -np.inf
+    for k in range(T):
+        for m in range(K):
+            top = max(top, share[k, m])
+    for k in range(T):
+        for m in range(K):
+            share[k, m] = max(share[k, m] - top, LOWEST)
+    flat = share.reshape(-1)
+    exponentials(flat, flat, shift[: T * K])
     area = 0.0
-    for k in range(K):
-        weight[k] = math.exp(weight[k] - top)
+    for k in range(T):
+        weight[k] = 0.0
+        for m in range(K):
+            weight[k] += share[k, m]
         area += weight[k]
-    for k in range(K):
+        for m in range(K):
+            share[k, m] /= weight[k]
+    for k in range(T):
         weight[k] /= area
     return linear + top + math.log(area) + math.log(scale) - 0.5 * LOG_2PI
 
 
-@njit(**FAST)
+@njit(**LEAN)
 def expect_rows(
-    eta: FloatArray,
-    direction: FloatArray,
     y: FloatArray,
     trials: FloatArray,
-    t: FloatArray,
-    weight: FloatArray,
-    e: FloatArray,
-    share: FloatArray,
     odds: FloatArray,
+    weight: FloatArray,
+    f: FloatArray,
+    share: FloatArray,
     residual: FloatArray,
     spread: FloatArray,
 ) -> None:
     """Posterior means of y - n p and of n p (1 - p) of each row of a therapist, over all nodes."""
-    f = np.empty(e.shape[1])
-    for i in range(eta.size):
+    for i in range(y.size):
         residual[i] = y[i] - trials[i]
         spread[i] = 0.0
-    for k in range(t.size):
-        shift_odds(eta, direction, t[k], odds)
-        for m in range(f.size):
-            f[m] = math.exp(clamp(e[k, m], -ETA_MAX, ETA_MAX))
-        for i in range(eta.size):
-            q = 0.0
-            square = 0.0
-            for m in range(f.size):
-                x = 1.0 / (1.0 + odds[i] * f[m])
-                q += share[k, m] * x
-                square += share[k, m] * x * x
-            residual[i] += trials[i] * weight[k] * q
-            spread[i] += trials[i] * weight[k] * (q - square)
+    for k in range(weight.size):
+        for m in range(f.shape[1]):
+            part = weight[k] * share[k, m]
+            factor = f[k, m]
+            for i in range(y.size):
+                q = 1.0 / (1.0 + odds[k, i] * factor)
+                residual[i] += trials[i] * part * q
+                spread[i] += trials[i] * part * (q - q * q)
 
 
-@njit(**FAST)
+@njit(**LEAN)
 def moments_of_e(e: FloatArray, share: FloatArray) -> tuple[float, float, float]:
     """Mean, and second and third central moment."""
     mean = 0.0
@@ -212,7 +318,7 @@ def slope_pass(
     moments (J, 5): E u, E w, E u^2, E u w, E w^2.
     """
     K = z_t.size
-    odds_of_all = np.empty(max(1, most_rows(lo, hi, rows)))
+    odds, f, product, shift = scratch(lo, hi, rows, K, z.size)
     t = np.empty(K)
     weight = np.empty(K)
     e = np.empty((K, z.size))
@@ -221,16 +327,12 @@ def slope_pass(
     for j in range(lo, hi):
         a = rows.row_ptr[j]
         b = rows.row_ptr[j + 1]
-        odds = odds_of_all[: b - a]
         total += integrate_unit(
             eta[a:b], direction[a:b], rows.y[a:b], rows.trials[a:b], rows.binary, s,
-            z_t, log_w_t, z, log_w, start[j],
-            odds, t, weight, e, share,
+            z_t, log_w_t, z, log_w, EXACT, start[j],
+            odds, f, product, shift, t, weight, e, share,
         )  # fmt: skip
-        expect_rows(
-            eta[a:b], direction[a:b], rows.y[a:b], rows.trials[a:b], t, weight, e, share, odds,
-            residual[a:b], spread[a:b],
-        )  # fmt: skip
+        expect_rows(rows.y[a:b], rows.trials[a:b], odds, weight, f, share, residual[a:b], spread[a:b])
         for k in range(5):
             moments[j, k] = 0.0
         for k in range(K):

@@ -14,7 +14,7 @@ IntArray = NDArray[np.int64]
 
 #: Bytes that may be written beyond the end of the last text.
 SLACK = 8
-_ZERO = np.uint8(48)
+_ZERO, _ONE, _NINE = np.uint8(48), np.uint8(1), np.uint8(57)
 
 
 @njit(**BARE)
@@ -70,13 +70,51 @@ def write_part_ids(
     at = 0
     row = 0
     for j in range(numbers.size):
+        before = at
+        carry = True
         for k in range(counts[j]):
             offsets[row] = at
-            data[at] = letter
-            at = write_number(numbers[j] + 1, width, at + 1, data)
-            data[at] = 45  # a hyphen
-            at = write_number(k + 1, part_width, at + 1, data)
             row += 1
+            if carry:
+                data[at] = letter
+                end = write_number(numbers[j] + 1, width, at + 1, data)
+                data[end] = 45  # a hyphen
+                end = write_number(k + 1, part_width, end + 1, data)
+            else:
+                # As the one before, but for the last digit.
+                end = at + at - before
+                for b in range(at, end):
+                    data[b] = data[b - at + before]
+                data[end - 1] += _ONE
+            carry = data[end - 1] == _NINE
+            before = at
+            at = end
+    offsets[row] = at
+
+
+@njit(**BARE)
+def write_repeated_ids(
+    letter: int, numbers: IntArray, counts: IntArray, width: int, offsets: IntArray, data: Bytes
+) -> None:
+    """Write ids such as ``T001``, each as many times as `counts` says.
+
+    Parameters are as for `write_part_ids`.
+    """
+    at = 0
+    row = 0
+    for j in range(numbers.size):
+        first = at
+        for k in range(counts[j]):
+            offsets[row] = at
+            row += 1
+            if k == 0:
+                data[at] = letter
+                at = write_number(numbers[j] + 1, width, at + 1, data)
+                length = at - first
+            else:
+                for b in range(at, at + length):
+                    data[b] = data[b - length]
+                at += length
     offsets[row] = at
 
 

@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter.errors import OptionError
-from ter.features.design import Design, FloatArray
+from ter.features.design import Design, FloatArray, Grouping
 from ter.models.diagnostics import Diagnostics
+from ter.models.effects_fast import log_likelihood_at, mean_scales
+from ter.models.effects_marginal import EffectsDraws, condition, marginalise_effects, rate_draws
+from ter.models.effects_posterior import FURTHER_SCALE, SLOPE_SCALE, EffectsPosterior, Scales
 from ter.models.fast import marginal_log_likelihood
 from ter.models.grid import ConditionalPosterior
 from ter.models.layout import Layout
@@ -24,11 +27,15 @@ from ter.models.priors import Priors
 from ter.models.proposal import Draws
 from ter.models.quadrature import QuadratureLikelihood
 from ter.models.records import NutsOptions
+from ter.models.slope import Sigma
+from ter.models.structure import has_more_effects
 
 #: Above PyMC's default of 0.8: where an SD nears zero the posterior narrows, and long steps diverge.
 TARGET_ACCEPT: Final = 0.9
 #: The word for each factor's effects.
-EFFECTS: Final = {"therapist": "u", "service": "v"}
+EFFECTS: Final = {"therapist": "u", "service": "v", "further": "f"}
+#: What a severity slope adds: the therapists' slopes, their SD, and their correlation with the effects.
+SLOPES: Final = ("w", "sd_slope", "correlation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +53,12 @@ class Chains:
     diverging : ndarray of bool, shape (C, n)
     sampler : str
         The library that sampled.
+    f : ndarray, shape (C, n, R), or None
+        With a third factor, whose SD then stands last in `sd`.
+    w : ndarray, shape (C, n, J), or None
+        With a severity slope.
+    slope : ndarray, shape (C, n, 2), or None
+        SD and correlation of the slopes.
     """
 
     beta: FloatArray
@@ -55,6 +68,15 @@ class Chains:
     energy: FloatArray
     diverging: NDArray[np.bool_]
     sampler: str
+    f: FloatArray | None = None
+    w: FloatArray | None = None
+    slope: FloatArray | None = None
+
+    @property
+    def b(self) -> FloatArray:
+        """Fixed effects and those of all factors but the therapists: shape (C, n, B)."""
+        parts = (self.beta, self.v, self.f)
+        return np.concatenate([x for x in parts if x is not None], axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +105,9 @@ def build_model(design: Design, priors: Priors = Priors()) -> Any:  # noqa: B008
 
     The effects are non-centred, sd * z with z ~ N(0, 1). What is sampled in place of the intercept is the
     level, intercept plus mean effect: the data know it well, while intercept and effects trade off against
-    each other along a ridge. The posterior of (beta, sd, u, v) is the same.
+    each other along a ridge. The posterior of (beta, sd, u, v) is the same. With a severity slope w =
+    sd_slope z_slope and u = sd (rho z_slope + sqrt(1 - rho^2) z); LKJ(2) of a single correlation says that
+    (1 + rho) / 2 ~ Beta(2, 2).
 
     Parameters
     ----------
@@ -93,8 +117,8 @@ def build_model(design: Design, priors: Priors = Priors()) -> Any:  # noqa: B008
     Returns
     -------
     pymc.Model
-        With coords ``term``, ``therapist``, ``service`` and ``obs``; ``beta``, ``sd_therapist``, ``u``,
-        ``sd_service`` and ``v``.
+        With coords ``term``, ``therapist``, ``service``, ``further`` and ``obs``; ``beta``, ``sd_therapist``,
+        ``u``, ``sd_service``, ``v``, ``sd_further``, ``f``, ``w``, ``sd_slope`` and ``correlation``.
 
     Raises
     ------
@@ -102,20 +126,31 @@ def build_model(design: Design, priors: Priors = Priors()) -> Any:  # noqa: B008
         If PyMC is not installed.
     """
     pm = _pymc()
-    factors = [g for g in (design.therapist, design.service) if g is not None]
+    factors = [g for g in (design.therapist, design.service, design.further) if g is not None]
+    prior_scales = {"therapist": priors.therapist, "service": priors.service, "further": FURTHER_SCALE}
     coords = {"term": design.columns, "obs": design.rows, **{g.name: g.levels for g in factors}}
     intercept = np.zeros(len(design.columns))
     intercept[0] = 1.0
     with pm.Model(coords=coords) as model:
         mean_effect: Any = 0.0
         effects: Any = 0.0
-        for g in factors:
-            sd = pm.HalfNormal(f"sd_{g.name}", getattr(priors, g.name))
-            z = pm.Normal(f"z_{g.name}", dims=g.name)
-            effect = pm.Deterministic(EFFECTS[g.name], sd * z, dims=g.name)
-            share = np.bincount(g.index, design.trials, len(g.levels)) / design.trials.sum()
+
+        def add(effect: Any, g: Grouping, along: FloatArray) -> None:
+            nonlocal mean_effect, effects
+            share = np.bincount(g.index, design.trials * along, len(g.levels)) / design.trials.sum()
             mean_effect += pm.math.dot(share, effect)
-            effects += effect[g.index]
+            effects += effect[g.index] * along
+
+        for g in factors:
+            sd = pm.HalfNormal(f"sd_{g.name}", prior_scales[g.name])
+            z = pm.Normal(f"z_{g.name}", dims=g.name)
+            if g is design.therapist and design.severity is not None:
+                rho = pm.Deterministic("correlation", 2.0 * pm.Beta("half_rho", 2.0, 2.0) - 1.0)
+                z_slope = pm.Normal("z_slope", dims=g.name)
+                w = pm.Deterministic("w", pm.HalfNormal("sd_slope", SLOPE_SCALE) * z_slope, dims=g.name)
+                add(w, g, design.severity.values)
+                z = rho * z_slope + pm.math.sqrt(1.0 - rho**2) * z
+            add(pm.Deterministic(EFFECTS[g.name], sd * z, dims=g.name), g, np.ones(len(design.trials)))
         level = pm.Normal("level", mean_effect * intercept, priors.beta, dims="term")
         pm.Deterministic("beta", level - mean_effect * intercept, dims="term")
         eta = pm.math.dot(design.X, level) - mean_effect + effects
@@ -170,6 +205,9 @@ def sample(design: Design, options: NutsOptions, seed: int, priors: Priors = Pri
         energy=np.asarray(trace.sample_stats["energy"], dtype=np.float64),
         diverging=np.asarray(trace.sample_stats["diverging"], dtype=np.bool_),
         sampler=sampler,
+        f=draws.get("f"),
+        w=draws.get("w"),
+        slope=np.stack([draws[name] for name in SLOPES[1:]], axis=-1) if "w" in draws else None,
     )
 
 
@@ -183,7 +221,8 @@ def diagnose(chains: Chains) -> Diagnostics:
     import arviz as az
     import xarray as xr
 
-    quantities = np.concatenate([chains.beta, chains.sd, chains.v, chains.u], axis=-1)
+    parts = (chains.b, chains.sd, chains.u, chains.w, chains.slope)
+    quantities = np.concatenate([x for x in parts if x is not None], axis=-1)
     data = xr.Dataset({"x": (("chain", "draw", "quantity"), quantities)})
     steps = (np.diff(chains.energy, axis=1) ** 2).mean(axis=1)
     return Diagnostics(
@@ -214,7 +253,7 @@ def fit_nuts(
     ----------
     design : Design
     layout : Layout
-        Of this design; the inner factor is the therapist.
+        Of this design; the inner factor is the therapist, and with a slope or a third factor the only one.
     nodes : int
         Quadrature nodes for each therapist.
     options : NutsOptions
@@ -225,17 +264,22 @@ def fit_nuts(
     Raises
     ------
     OptionError
-        If PyMC is not installed.
+        If PyMC is not installed, or if services and levels of a third factor are too many.
     """
+    integrate = _integrate_more if has_more_effects(design) else _integrate
+    return integrate(design, layout, nodes, options, seed, priors)
+
+
+def _integrate(
+    design: Design, layout: Layout, nodes: int, options: NutsOptions, seed: int, priors: Priors
+) -> NutsResult:
+    """With one effect a therapist and one a service."""
     chains = sample(design, options, seed, priors)
-    step = thinning(options.draws, joint_draws(layout.n_inner) // options.chains)
-    b = np.concatenate([chains.beta, chains.v], axis=-1)[:, ::step]
-    sd = chains.sd[:, ::step]
-    draws = Draws(sd.reshape(-1, sd.shape[-1]), b.reshape(-1, b.shape[-1]))
+    sd, b = _kept(chains.sd, layout, options), _kept(chains.b, layout, options)
     likelihood = QuadratureLikelihood(layout, nodes)
-    D = len(draws.sd)
+    draws = Draws(sd, b)
     posterior, row_expected = marginalise(
-        likelihood, draws, conditionals(likelihood, draws), np.full(D, 1.0 / D), seed
+        likelihood, draws, conditionals(likelihood, draws), np.full(len(sd), 1.0 / len(sd)), seed
     )
     return NutsResult(
         posterior=posterior,
@@ -245,6 +289,38 @@ def fit_nuts(
         ),
         diagnostics=diagnose(chains),
     )
+
+
+def _integrate_more(
+    design: Design, layout: Layout, nodes: int, options: NutsOptions, seed: int, priors: Priors
+) -> NutsResult:
+    """With a severity slope, a third factor, or both."""
+    like = EffectsPosterior(design, layout, nodes, priors)
+    chains = sample(design, options, seed, priors)
+    sd, b = _kept(chains.sd, layout, options), _kept(chains.b, layout, options)
+    D = len(sd)
+    slope = np.zeros((D, 2)) if chains.slope is None else _kept(chains.slope, layout, options)
+    scales = tuple(
+        Scales(Sigma(float(sds[0]), float(w), float(rho)), sds)
+        for sds, (w, rho) in zip(sd, slope, strict=True)
+    )
+    draws = EffectsDraws(np.zeros((D, 0)), b, np.zeros((D, 0)), scales, np.zeros(D))
+    weights = np.full(D, 1.0 / D)
+    given = condition(like, draws)
+    rated = rate_draws(like, draws, given, weights)
+    mean = b.mean(axis=0)[: like.n_beta]
+    return NutsResult(
+        posterior=marginalise_effects(like, design, draws, given, rated, weights, seed),
+        row_expected=rated.row_expected,
+        log_likelihood=log_likelihood_at(like, mean, mean_scales(draws, weights)),
+        diagnostics=diagnose(chains),
+    )
+
+
+def _kept(values: FloatArray, layout: Layout, options: NutsOptions) -> FloatArray:
+    """Every how-manieth draw, chain after chain: no more than there are joint draws of the effects."""
+    step = thinning(options.draws, joint_draws(layout.n_inner) // options.chains)
+    return values[:, ::step].reshape(-1, values.shape[-1])
 
 
 def thinning(n: int, keep: int) -> int:

@@ -9,25 +9,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_triangular
 from scipy.special import gammaln, ndtri
 
 from ter.features.design import Design, FloatArray
 from ter.models.certificate import Certificate, pareto_k
-from ter.models.effects_marginal import EffectsDraws, Given, condition, marginalise_effects
+from ter.models.effects_marginal import (
+    EffectsDraws,
+    Given,
+    condition,
+    marginalise_effects,
+    mix,
+    rate_draws,
+)
 from ter.models.effects_posterior import Centre, EffectsPosterior, Scales, conditional_of_b, find_centre
 from ter.models.fast import DRAWS, ENOUGH, FastResult, MonteCarloError, effective
 from ter.models.layout import Layout
 from ter.models.marginal import normalise
 from ter.models.ml import starting_beta
 from ter.models.priors import LOG_2PI, Priors
-from ter.models.proposal import ProposalDraws, reshape
 from ter.models.slope import Sigma
 
 #: Nodes that place the proposal: the weights correct what they miss.
 ROUGH_NODES = 7
 #: Rounds, each with twice the draws of the one before.
 MAX_ROUNDS = 3
+#: Numbers that precisions of b may hold at once.
+NUMBERS_AT_ONCE = 2**20
 #: Degrees of freedom of the proposal of q: heavier tails than the target's, which are normal.
 FREEDOM = 8.0
 
@@ -84,14 +91,15 @@ def draw_effects(
         - 0.5 * (normal[:, m:] ** 2).sum(axis=1) - np.log(proposal.scale).sum() - 0.5 * B * LOG_2PI
     )  # fmt: skip
     z = proposal.z + proposal.scale * normal[:, m:]
+    scales = tuple(posterior.scales(x) for x in q)
     b = np.empty((n, B))
-    scales = []
-    for d in range(n):
-        scales.append(posterior.scales(q[d]))
-        mean, lower = conditional_of_b(posterior, centre, q[d], scales[d])
-        b[d] = mean + solve_triangular(lower, z[d], lower=True, trans="T")
-        log_density[d] += float(np.log(np.diag(lower)).sum())
-    return EffectsDraws(q, b, z, tuple(scales), log_density)
+    at_once = max(1, NUMBERS_AT_ONCE // (B * B))
+    for d in range(0, n, at_once):
+        part = slice(d, d + at_once)
+        mean, lower = conditional_of_b(posterior, centre, q[part], scales[part])
+        b[part] = mean + np.linalg.solve(np.swapaxes(lower, 1, 2), z[part, :, None])[:, :, 0]
+        log_density[part] += np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
+    return EffectsDraws(q, b, z, scales, log_density)
 
 
 def weigh(posterior: EffectsPosterior, draws: EffectsDraws, given: Given) -> FloatArray:
@@ -102,20 +110,26 @@ def weigh(posterior: EffectsPosterior, draws: EffectsDraws, given: Given) -> Flo
 
 
 def adapt(proposal: Proposal, draws: EffectsDraws, weights: FloatArray) -> Proposal:
-    """A proposal nearer to the target, from weighted draws, as `ter.models.proposal.reshape`."""
-    shape = reshape(ProposalDraws(draws.q, draws.b, draws.z, draws.log_density), weights)
+    """A proposal nearer to the target, from weighted draws.
+
+    Means and variances are shrunk towards those of the proposal by their Monte Carlo error. Weights are
+    truncated for that (Ionides 2008), so that a few draws do not decide.
+    """
     cut = np.minimum(weights, 1.0 / np.sqrt(weights.size))
     cut = cut / cut.sum()
-    trust = 1.0 / (cut**2).sum()
-    trust = trust / (trust + 20.0)
+    n = effective(cut)
+    trust = n / (n + 20.0)
     mean = cut @ draws.q
     spread = (draws.q - mean).T @ (cut[:, None] * (draws.q - mean))
     old = proposal.factor @ proposal.factor.T
+    z = cut @ draws.z
+    variance = cut @ (draws.z - z) ** 2
+    sure = np.maximum(0.0, 1.0 - variance / (n * np.maximum(z**2, 1e-300)))
     return Proposal(
         q=trust * mean + (1.0 - trust) * proposal.q,
         factor=np.asarray(np.linalg.cholesky(trust * spread + (1.0 - trust) * old), np.float64),
-        z=shape.centre,
-        scale=shape.scale,
+        z=sure * z,
+        scale=np.sqrt(trust * variance + 1.0 - trust),
     )
 
 
@@ -158,8 +172,10 @@ def fit_effects_fast(
         weights = weigh(posterior, draws, given)
         last = round_ == MAX_ROUNDS
         if effective(weights) >= ENOUGH or last:
-            summary, row_expected = marginalise_effects(posterior, design, draws, given, weights, seed)
-            error = MonteCarloError.of(summary)
+            rated = rate_draws(posterior, draws, given, weights)
+            means, sds = given.moments[:, :, 0], given.moments[:, :, 1]
+            u_sd = mix(means, sds, weights)[1]
+            error = MonteCarloError.of_draws(weights, means, u_sd, rated.ter, rated.expected)
             if last or good_enough(error):
                 break
         proposal, n_draws = adapt(proposal, draws, weights), 2 * n_draws
@@ -176,8 +192,8 @@ def fit_effects_fast(
         expected_error=error.expected,
     )
     return FastResult(
-        posterior=summary,
-        row_expected=row_expected,
+        posterior=marginalise_effects(posterior, design, draws, given, rated, weights, seed),
+        row_expected=rated.row_expected,
         iterations=centre.evaluations,
         log_likelihood=log_likelihood_at(posterior, b[: posterior.n_beta], scales),
         certificate=certificate,

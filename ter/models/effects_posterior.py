@@ -7,10 +7,10 @@ distribution function, so that a priori q ~ N(0, I), and a posteriori its tails 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from scipy.special import ndtr, ndtri
 
 from ter.errors import OptionError
@@ -49,7 +49,7 @@ class Scales:
 
 def half_normal(q: float, scale: float) -> float:
     """The SD whose normal score under a half-normal prior is q."""
-    q = float(np.clip(q, -LARGEST_SCORE, LARGEST_SCORE))
+    q = min(max(float(q), -LARGEST_SCORE), LARGEST_SCORE)
     # 1 - F = Phi(-q): each tail by the formula that keeps its digits.
     value = -ndtri(0.5 * ndtr(-q)) if q > 0.0 else ndtri(0.5 + 0.5 * ndtr(q))
     return max(scale * float(value), 1e-6)
@@ -57,8 +57,8 @@ def half_normal(q: float, scale: float) -> float:
 
 def lkj_two(q: float) -> float:
     """The correlation whose normal score under LKJ(2) is q: its density is 3/4 (1 - rho^2)."""
-    p = float(ndtr(np.clip(q, -LARGEST_SCORE, LARGEST_SCORE)))
-    return float(-2.0 * np.sin(np.arcsin(1.0 - 2.0 * p) / 3.0))
+    p = float(ndtr(min(max(float(q), -LARGEST_SCORE), LARGEST_SCORE)))
+    return -2.0 * math.sin(math.asin(1.0 - 2.0 * p) / 3.0)
 
 
 class EffectsPosterior:
@@ -84,8 +84,8 @@ class EffectsPosterior:
         levels = sum(len(g.levels) for g in self.outer)
         if levels > MOST_LEVELS:
             raise OptionError(
-                f'engine "fast" takes up to {MOST_LEVELS} services and levels of a third factor beside '
-                f'slopes or a third factor, not {levels}: use engine="ml" with nodes=1.'
+                f'Engines "fast" and "nuts" take up to {MOST_LEVELS} services and levels of a third factor '
+                f'beside slopes or a third factor, not {levels}: use engine="ml" with nodes=1.'
             )
         self.layout = layout
         self.priors = priors
@@ -285,17 +285,19 @@ def _sds(posterior: EffectsPosterior) -> FloatArray:
 
 
 def conditional_of_b(
-    posterior: EffectsPosterior, centre: Centre, q: FloatArray, scales: Scales
+    posterior: EffectsPosterior, centre: Centre, q: FloatArray, scales: tuple[Scales, ...]
 ) -> tuple[FloatArray, FloatArray]:
-    """Mean, and lower Cholesky factor of the precision, of b given q near the centre: (B,), (B, B).
+    """Means, and lower Cholesky factors of the precisions, of b given q near the centre: (D, B), (D, B, B).
 
-    The log-likelihood is taken for quadratic in b, its gradient for linear in q; the prior of the services
-    changes with q as it does.
+    The log-likelihood is taken for quadratic in b, its gradient for linear in q (D, m); the prior of the
+    services changes with q as it does.
     """
     at = centre.mode
-    prior = np.diag(posterior.precision(scales))
+    precision = np.repeat(at.data[None], len(q), axis=0)
+    diagonal = np.arange(at.b.size)
+    precision[:, diagonal, diagonal] += np.array([posterior.precision(s) for s in scales])
     # At the mode the gradient of the log-likelihood is what balances the prior there.
     gradient = posterior.precision(posterior.scales(centre.q)) * at.b
-    factor = cho_factor(at.data + prior, lower=True)
-    mean = cho_solve(factor, at.data @ at.b + gradient + centre.drift @ (q - centre.q))
-    return mean, np.tril(factor[0])
+    right = at.data @ at.b + gradient + (q - centre.q) @ centre.drift.T
+    mean = np.asarray(np.linalg.solve(precision, right[:, :, None])[:, :, 0], np.float64)
+    return mean, np.asarray(np.linalg.cholesky(precision), np.float64)

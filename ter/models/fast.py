@@ -7,6 +7,7 @@ that correct what is left.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ ENOUGH = 256.0
 MAX_ROUNDS = 4
 #: Therapists times draws that no further round may exceed, which bounds time and memory.
 MAX_PAIRS = 2**22
+#: The same of rows times draws.
+MAX_ROWS = 2**27
 #: Parts of the draws whose spread tells their Monte Carlo error.
 PARTS = 4
 OF_THE_WHOLE = 3.0
@@ -104,19 +107,20 @@ def fit_fast(
     likelihood = QuadratureLikelihood(layout, nodes)
     conditional = ConditionalPosterior(likelihood, priors)
     grid = explore(conditional, start)
-    shape = Shape.of_laplace(likelihood.n_b)
+    shape = Shape.third_order(conditional, grid, seed)
     for round_ in range(1, MAX_ROUNDS + 1):
         draws = draw(grid, likelihood.n_beta, seed, n_draws, shape)
         given = conditionals(likelihood, draws)
         target = log_posterior(conditional, given.log_likelihood, draws.sd, draws.b)
         weights = normalise(target - draws.log_density)
-        last = round_ == MAX_ROUNDS or 2 * n_draws * layout.n_inner > MAX_PAIRS
+        too_many = 2 * n_draws * layout.n_inner > MAX_PAIRS or 2 * n_draws * layout.rows.y.size > MAX_ROWS
+        last = round_ == MAX_ROUNDS or too_many
         if effective(weights) >= ENOUGH or last:
             posterior, row_expected = marginalise(likelihood, draws, given, weights, seed)
             error = MonteCarloError.of(posterior)
             if last or error.small:
                 break
-        shape, n_draws = reshape(draws, weights), 2 * n_draws
+        shape, n_draws = reshape(shape, draws, weights), 2 * n_draws
     b, sd = weights @ draws.b, weights @ draws.sd
     certificate = Certificate(
         pareto_k=pareto_k(weights),
@@ -155,23 +159,38 @@ class MonteCarloError:
 
     @classmethod
     def of(cls, posterior: Posterior) -> MonteCarloError:
+        """Of a posterior's draws."""
+        p = posterior
+        return cls.of_draws(p.weights, p.given_mean, p.u_sd, p.given_ter, p.given_expected)
+
+    @classmethod
+    def of_draws(
+        cls,
+        weights: FloatArray,
+        mean: NDArray[Any],
+        sd: FloatArray,
+        ter: NDArray[Any],
+        expected: NDArray[Any],
+    ) -> MonteCarloError:
         """From the spread of PARTS consecutive parts of the draws, each of which is a Sobol set of its own.
+
+        The arguments are those of `Posterior`: mean, ter and expected (J, D) given each draw, sd (J,) of u.
 
         The whole is better than independent parts would make it, whose error is that of a part over 2, since
         they balance each other; at its best a Sobol set has that over 4. Between the two stands 3.
         """
-        w = posterior.weights.reshape(PARTS, -1)
+        w = weights.reshape(PARTS, -1)
         shares = w / np.maximum(w.sum(axis=1, keepdims=True), 1e-300)
 
-        def error(given: NDArray[np.float32], scale: FloatArray | float) -> float:
+        def error(given: NDArray[Any], scale: FloatArray | float) -> float:
             parts = np.einsum("jqd,qd->jq", given.reshape(len(given), PARTS, -1), shares, dtype=np.float64)
             variance = parts.var(axis=1, ddof=1) / OF_THE_WHOLE**2 / np.square(scale)
             return float(np.sqrt(variance.mean()))
 
         return cls(
-            error(posterior.given_mean, posterior.u_sd),
-            100.0 * error(posterior.given_ter, 1.0),
-            100.0 * error(posterior.given_expected, 1.0),
+            error(mean, sd),
+            100.0 * error(ter, 1.0),
+            100.0 * error(expected, 1.0),
         )
 
     @property

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from ter.errors import DataError, OptionError
 from ter.features import CaseMix, Design, LearnedCaseMix, build_design, modelled_rows
-from ter.features.design import IntArray, Severity
+from ter.features.design import IntArray, Severity, pick_rows
 from ter.measures import DENOMINATORS, add_outcomes
 from ter.models.priors import Priors
 from ter.models.records import FitSettings, NutsOptions, Record, library_versions
@@ -117,7 +117,7 @@ def fit(
     """
     if nodes is None:
         nodes = 1 if engine == "ml" else DEFAULT_NODES
-    _check_options(engine, nodes, seed, nuts, slopes=severity_slope is not None or further is not None)
+    _check_options(engine, nodes, seed, nuts)
     if not isinstance(case_mix, CaseMix | LearnedCaseMix | None):
         raise OptionError(
             f"case_mix must be a ter.CaseMix or None, not {case_mix!r}: ter.CaseMix([...]) makes one."
@@ -174,7 +174,7 @@ def _fit(
     order = content_order(table, _columns(case_mix, *named))
     table = table.take(order)
     learned = (
-        case_mix.learn(table.iloc[modelled_rows(table, outcome=outcome, trials=trials).rows])
+        case_mix.learn(pick_rows(table, modelled_rows(table, outcome=outcome, trials=trials).rows))
         if isinstance(case_mix, CaseMix)
         else case_mix
     )
@@ -254,6 +254,8 @@ def _record(
             "A covariate may split the outcomes exactly (separation): some are predicted beyond doubt."
         )
     y, n = design.successes, design.trials
+    several = n > 1.0
+    y, n = y[several], n[several]
     constants = float((gammaln(n + 1.0) - gammaln(y + 1.0) - gammaln(n - y + 1.0)).sum())
     return Record(
         converged=solution.converged,
@@ -306,10 +308,8 @@ def _service_effect(table: pd.DataFrame, service: str) -> tuple[str, str | None]
     return "included", service
 
 
-def _check_options(engine: str, nodes: int, seed: int, nuts: NutsOptions | None, *, slopes: bool) -> None:
+def _check_options(engine: str, nodes: int, seed: int, nuts: NutsOptions | None) -> None:
     """Refuse arguments that this does not take."""
-    if slopes and engine == "nuts":
-        raise OptionError('engine "nuts" takes neither severity_slope nor further: use engine "fast".')
     if engine not in ENGINES:
         raise OptionError(f'engine must be one of {", ".join(ENGINES)}, not "{engine}".')
     if not isinstance(nodes, int) or isinstance(nodes, bool) or not 1 <= nodes <= MAX_NODES:

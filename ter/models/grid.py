@@ -19,9 +19,10 @@ from ter.models.priors import LOG_2PI, Priors
 from ter.models.quadrature import QuadratureLikelihood
 
 FINE_CELLS = 240
-#: An ascent that can rise no further has found a mode if its Newton decrement is below this (half an SD):
-#: with wide effects the quadrature's own error in the value is more than so small a step brings.
-AT_REST = 0.25
+#: The quadrature's error in how two values of the log-likelihood differ, with wide effects of thousands of
+#: therapists. Its gradient is the mean of the score over the nodes, which leaves out that the nodes move, so
+#: that near the mode a step along it may seem to fall. The gradient decides there: its root is the mode.
+VALUE_NOISE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +116,7 @@ class ConditionalPosterior:
             lambda b: self.likelihood.value(b, sd[0]) + self.log_prior(b, sd),
             start,
             tolerance=tolerance,
+            noise=VALUE_NOISE,
         )
         factor, definite = lower_factor(found.information)
         log_marginal = (
@@ -129,7 +131,7 @@ class ConditionalPosterior:
             factor=factor[lower_triangle(start.size)],
             log_marginal=log_marginal,
             decrement=found.decrement,
-            converged=(found.converged or found.decrement < AT_REST) and definite,
+            converged=found.converged and definite,
             slope=float(last["gradient"][-1]),
             bend=last["bend"].copy(),
         )

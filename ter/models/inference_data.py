@@ -13,7 +13,6 @@ from ter.errors import OptionError
 from ter.features import Design, build_design
 from ter.features.design import FloatArray, IntArray
 from ter.models.posterior import resample
-from ter.sources import fingerprint
 
 if TYPE_CHECKING:
     from ter.models.result import Fit
@@ -127,12 +126,10 @@ def design_of(fit: Fit, table: pd.DataFrame) -> Design:
     OptionError
         If it is another table.
     """
-    from ter.models.fit import with_outcome
+    from ter.models.same_table import require_fitted_table
 
     settings = fit.settings
-    table = with_outcome(table, settings.outcome, settings.trials)
-    if fingerprint(table) != fit.fingerprint:
-        raise OptionError("This is not the table that the model was fitted to: its fingerprint differs.")
+    table = require_fitted_table(fit, table)
     return build_design(
         table,
         case_mix=fit.case_mix,

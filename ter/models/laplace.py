@@ -12,7 +12,7 @@ differentiation of the modes' equations (docs/inference.md has the formulas).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky
@@ -27,114 +27,21 @@ from ter.kernels.crossed import (
     variances,
 )
 from ter.kernels.laplace import cell_sums, linear_predictor, row_gradient, row_sums
+from ter.models.laplace_point import Factor, Hessian, Modes, Point
 from ter.models.layout import Layout
 from ter.models.newton import Evaluation
 from ter.models.parallel import map_partitions
 from ter.models.sums import sum_by
 
 MODE_ITERATIONS = 200
-MODE_DECREMENT = 1e-8
+#: Newton decrement of the modes below which the cells' sums follow a last step to first order: what is left
+#: of the log-likelihood is below a tenth of it.
+MODE_DECREMENT = 1e-9
 #: Keeps the information of an SD positive where the effects have shrunk to nothing.
 TINY_INFORMATION = 1e-12
 #: Numbers that the shares of the work on the Hessian may hold between them.
 SHARED_NUMBERS = 4_000_000
 MAX_SHARES = 8
-
-
-@dataclass(eq=False)
-class Modes:
-    """Conditional modes of the effects and the factorised Hessian at them (u eliminated).
-
-    Attributes
-    ----------
-    u, v : ndarray, shapes (J,), (S,)
-        v is a single 0 without an outer factor.
-    joint : float
-        log p(y, u, v) at the modes, without binomial constants.
-    log_det : float
-        log det H + J log sigma_u^2 + S log sigma_v^2.
-    offset, weight, third : ndarray, shape (C,)
-        u + v, and sums of the weights and of their derivatives, by cell.
-    inverse : ndarray, shape (J,)
-        Inverse of the diagonal block of u.
-    factor : ndarray, shape (S, S)
-        Lower Cholesky factor of the Schur complement.
-    """
-
-    u: FloatArray
-    v: FloatArray
-    joint: float
-    log_det: float
-    offset: FloatArray
-    weight: FloatArray
-    third: FloatArray
-    inverse: FloatArray
-    factor: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class Factor:
-    """One factor's effects at their modes.
-
-    Attributes
-    ----------
-    effect : ndarray, shape (L,)
-    shift : ndarray, shape (L,)
-        Its part of H^-1 (sums of leverage x third derivative).
-    effect_variance : ndarray, shape (L,)
-        Variances under H^-1.
-    variance : float
-        sigma^2.
-    """
-
-    effect: FloatArray
-    shift: FloatArray
-    effect_variance: FloatArray
-    variance: float
-
-    @property
-    def shrink(self) -> FloatArray:
-        """How much of the prior variance is gone, shape (L,)."""
-        return 1.0 - self.effect_variance / self.variance
-
-    @property
-    def gradient_log_sd(self) -> float:
-        """Derivative of the log-likelihood in log sigma: twice that in log sigma^2."""
-        pull = float(self.effect @ (self.effect - self.shift)) / self.variance
-        return pull - float(self.shrink.sum())
-
-
-@dataclass(frozen=True, eq=False)
-class Point:
-    """What is known at (beta, log sigma) from passes that do not read X.
-
-    Attributes
-    ----------
-    value : float
-        The Laplace log-likelihood.
-    fixed : ndarray, shape (N,)
-        x'beta.
-    modes : Modes
-    outer_inverse : ndarray, shape (S, S)
-        Inverse of the Schur complement; a single 0 without an outer factor.
-    leverage, cell_shift : ndarray, shape (C,)
-        Variance of u + v under H^-1; the two factors' shifts, added.
-    factors : tuple of Factor
-        Inner, then outer.
-    """
-
-    value: float
-    fixed: FloatArray
-    modes: Modes
-    outer_inverse: FloatArray
-    leverage: FloatArray
-    cell_shift: FloatArray
-    factors: tuple[Factor, ...]
-
-    @property
-    def gradient_log_sd(self) -> FloatArray:
-        """Derivatives in the log SDs, shape (F,)."""
-        return np.array([factor.gradient_log_sd for factor in self.factors])
 
 
 class LaplaceLikelihood:
@@ -182,14 +89,14 @@ class LaplaceLikelihood:
 
     def _cells(
         self, fixed: FloatArray, u: FloatArray, v: FloatArray
-    ) -> tuple[float, FloatArray, FloatArray, FloatArray, FloatArray]:
+    ) -> tuple[float, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
         rows = self.layout.rows
-        offset, residual, weight, third = np.empty((4, rows.cell_outer.size))
+        offset, residual, weight, third, fourth = np.empty((5, rows.cell_outer.size))
 
         def work(part: tuple[int, int]) -> float:
-            return float(cell_sums(*part, rows, fixed, u, v, offset, residual, weight, third))
+            return float(cell_sums(*part, rows, fixed, u, v, offset, residual, weight, third, fourth))
 
-        return sum(map_partitions(work, self.parts)), offset, residual, weight, third
+        return sum(map_partitions(work, self.parts)), offset, residual, weight, third, fourth
 
     def _factorise(self, weight: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray, float]:
         inner, outer = self._by_level(weight)
@@ -215,34 +122,50 @@ class LaplaceLikelihood:
             outer = float(v @ v) / float(variance[1]) if self.n_outer else 0.0
             return log_lik - 0.5 * (float(u @ u) / float(variance[0]) + outer)
 
-        log_lik, offset, residual, weight, third = self._cells(fixed, u, v)
+        log_lik, offset, residual, weight, third, fourth = self._cells(fixed, u, v)
         value = joint(log_lik, u, v)
-        near = False
         for _ in range(MODE_ITERATIONS):
             inverse, factor, log_det = self._factorise(weight, variance)
             modes = Modes(u, v, value, log_det, offset, weight, third, inverse, factor)
-            if near:
-                break
             a, b = self._by_level(residual)
             a -= u / variance[0]
             b = b - v / variance[1] if self.n_outer else np.zeros(1)
             left, right = self._solve(modes, a[:, None].copy(), b[:, None].copy())
             du, dv = left[:, 0], right[:, 0]
-            # log det H is of first order in the modes, so that a last step is taken where Newton's method
-            # squares the error.
-            near = float(a @ du + b @ dv) < MODE_DECREMENT
+            decrement = float(a @ du + b @ dv)
+            if decrement < MODE_DECREMENT:
+                modes = self._last_step(modes, fourth, variance, du, dv, decrement)
+                break
             length = 1.0
             while True:
-                log_lik, offset, residual, weight, third = self._cells(
+                log_lik, offset, residual, weight, third, fourth = self._cells(
                     fixed, u + length * du, v + length * dv
                 )
                 trial = joint(log_lik, u + length * du, v + length * dv)
-                if near or trial >= value - 1e-12 * (1.0 + abs(value)) or length < 1e-8:
+                if trial >= value - 1e-12 * (1.0 + abs(value)) or length < 1e-8:
                     break
                 length *= 0.5
             u, v, value = u + length * du, v + length * dv, trial
         self._start = (modes.u, modes.v)
         return modes
+
+    def _last_step(
+        self,
+        modes: Modes,
+        fourth: FloatArray,
+        variance: FloatArray,
+        du: FloatArray,
+        dv: FloatArray,
+        decrement: float,
+    ) -> Modes:
+        """Take a step that is so short that sums over rows follow it to first order."""
+        moved = du[self.cell_inner] + dv[self.layout.rows.cell_outer]
+        weight = modes.weight + modes.third * moved
+        inverse, factor, log_det = self._factorise(weight, variance)
+        return Modes(
+            modes.u + du, modes.v + dv, modes.joint + 0.5 * decrement, log_det, modes.offset + moved, weight,
+            modes.third + fourth * moved, inverse, factor,
+        )  # fmt: skip
 
     def modes_at(self, x: FloatArray) -> Modes:
         """Modes at (beta, log sigma)."""
@@ -302,11 +225,15 @@ class LaplaceLikelihood:
 
         In beta it is exact but for log det H; in the SDs it is that of Fisher scoring.
         """
-        return self._derivatives(x, exact=False)
+        return self._derivatives(x, Hessian.POSITIVE)
+
+    def evaluate_closely(self, x: FloatArray) -> Evaluation:
+        """Value, exact gradient, and nearly the negative Hessian, for a step near the maximum."""
+        return self._derivatives(x, Hessian.CLOSE)
 
     def evaluate_exactly(self, x: FloatArray) -> Evaluation:
         """Value, exact gradient and the exact negative Hessian at (beta, log sigma)."""
-        return self._derivatives(x, exact=True)
+        return self._derivatives(x, Hessian.EXACT)
 
     def gradient(self, x: FloatArray) -> tuple[float, FloatArray]:
         """Value and exact gradient."""
@@ -360,13 +287,13 @@ class LaplaceLikelihood:
                 replace(outer, shift=sv),
             ),
         )
-        return self._derivatives_at(part, x.size, exact=1.0, joint=0.0)[2]
+        return self._derivatives_at(part, x.size, Hessian.EXACT, joint=0.0)[2]
 
-    def _derivatives(self, x: FloatArray, *, exact: bool) -> Evaluation:
+    def _derivatives(self, x: FloatArray, hessian: Hessian) -> Evaluation:
         """Value, gradient, and the Hessian or an approximation."""
-        return self._derivatives_at(self._at(x), x.size, exact=float(exact), joint=1.0)
+        return self._derivatives_at(self._at(x), x.size, hessian, joint=1.0)
 
-    def _derivatives_at(self, at: Point, n: int, *, exact: float, joint: float) -> Evaluation:
+    def _derivatives_at(self, at: Point, n: int, hessian: Hessian, *, joint: float) -> Evaluation:
         """Value, gradient, and the Hessian: of the joint density and log det H, or of log det A alone.
 
         Parameters
@@ -374,8 +301,7 @@ class LaplaceLikelihood:
         at : Point
         n : int
             Parameters.
-        exact : float
-            1 for the exact Hessian, 0 for an approximation without third derivatives.
+        hessian : Hessian
         joint : float
             1; 0 for the second derivatives of 1/2 log det A, with the leverages that come from A.
         """
@@ -389,8 +315,9 @@ class LaplaceLikelihood:
             gradient, information = np.zeros(P), np.zeros((P, P))
             outer, outer_omega = np.zeros((2, S, P))
             row_sums(
-                *part, rows, at.fixed, modes.offset, at.leverage, at.cell_shift, exact, joint,
-                gradient, information, inner, outer, inner_omega, outer_omega, cell_k, cell_omega,
+                *part, rows, at.fixed, modes.offset, at.leverage, at.cell_shift,
+                float(hessian is not Hessian.POSITIVE), joint, gradient, information, inner, outer,
+                inner_omega, outer_omega, cell_k, cell_omega,
             )  # fmt: skip
             return gradient, information, outer, outer_omega
 
@@ -406,7 +333,7 @@ class LaplaceLikelihood:
         gradient = np.concatenate([gradient_x, at.gradient_log_sd])
         information = np.zeros((n, n))
         information[:P, :P] = np.tril(lower) + np.tril(lower, -1).T
-        if not exact:
+        if hessian is Hessian.POSITIVE:
             # In beta by eliminating the effects, in the SDs by Fisher scoring.
             information[:P, :P] += inner.T @ move_u[:, :P] + outer.T @ move_v[:, :P]
             for k, factor in enumerate(at.factors):
@@ -433,27 +360,46 @@ class LaplaceLikelihood:
                 / factor.variance
                 * float(factor.effect @ (joint * factor.effect - factor.shift) + factor.effect_variance.sum())
             )
-        information -= 0.5 * self._trace(at, cell_k, move_u, move_v, joint)
+        if hessian is Hessian.CLOSE:
+            information[P:, P:] -= 0.5 * self._trace(
+                at, np.zeros((C, 0)), move_u[:, P:].copy(), move_v[:, P:].copy(), joint, crossed=False
+            )
+        else:
+            information -= 0.5 * self._trace(at, cell_k, move_u, move_v, joint, crossed=self.n_outer > 0)
         return at.value, gradient, 0.5 * (information + information.T)
 
     def _trace(
-        self, at: Point, cell_k: FloatArray, move_u: FloatArray, move_v: FloatArray, inner_share: float
+        self,
+        at: Point,
+        cell_k: FloatArray,
+        move_u: FloatArray,
+        move_v: FloatArray,
+        inner_share: float,
+        *,
+        crossed: bool,
     ) -> FloatArray:
         """tr(H^-1 dH/da H^-1 dH/db) over all pairs of parameters: shape (n, n).
 
-        Without an inner share, D's own part is left out: what remains is that of log det A.
+        Without an inner share, D's own part is left out: what remains is that of log det A. Unless `crossed`,
+        C's part is.
         """
-        modes = at.modes
+        modes, rows = at.modes, self.layout.rows
         S, P, n = at.outer_inverse.shape[0], cell_k.shape[1], move_u.shape[1]
         prior = np.zeros(n)
         prior[P] = -2.0 / at.factors[0].variance
 
         def work(part: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
-            trace, change = np.zeros((n, n)), np.zeros((S, S, n))
+            levels, cells = slice(*part), slice(*rows.unit_cells[list(part)])
+            diagonal = np.empty((part[1] - part[0], n))
+            moved, solved = np.empty((2, cells.stop - cells.start, n))
+            change = np.zeros((S, S, n))
             hessian_changes(
-                *part, self.layout.rows, modes.weight, modes.third, cell_k, modes.inverse, at.outer_inverse,
-                self.n_outer > 0, inner_share, prior, move_u, move_v, trace, change,
+                *part, rows, modes.weight, modes.third, cell_k, modes.inverse, at.outer_inverse, crossed,
+                prior, move_u, move_v, diagonal, moved, solved, change,
             )  # fmt: skip
+            trace = inner_share * diagonal.T @ (modes.inverse[levels, None] ** 2 * diagonal)
+            if crossed:
+                trace += 2.0 * moved.T @ (modes.inverse[self.cell_inner[cells], None] * solved)
             return trace, change
 
         shares = int(np.clip(SHARED_NUMBERS // (S * S * n), 1, MAX_SHARES))

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from ter.features.design import Design, Grouping, IntArray
-from ter.kernels.order import counting_order, row_keys, sort_cells, take_columns
+from ter.kernels.order import counting_order, row_keys, sort_cells, take
 from ter.kernels.rows import Rows
 from ter.models.parallel import map_partitions
 
@@ -42,11 +42,11 @@ class Layout:
         """Levels of the inner factor."""
         return self.rows.row_ptr.size - 1
 
-    def partitions(self, at_most: int | None = None) -> list[tuple[int, int]]:
+    def partitions(self, at_most: int | None = None, rows_each: int | None = None) -> list[tuple[int, int]]:
         """Runs of inner levels with about equally many rows; they depend on the data alone."""
         n_rows = int(self.rows.row_ptr[-1])
         most = MAX_PARTITIONS if at_most is None else at_most
-        count = max(1, min(most, n_rows // ROWS_A_PARTITION, self.n_inner))
+        count = max(1, min(most, n_rows // (rows_each or ROWS_A_PARTITION), self.n_inner))
         cuts = np.searchsorted(self.rows.row_ptr, np.linspace(0, n_rows, count + 1)[1:-1])
         edges = np.unique(np.concatenate([[0], cuts, [self.n_inner]]))
         return [(int(a), int(b)) for a, b in pairwise(edges)]
@@ -98,7 +98,8 @@ def arrange(design: Design, inner: Grouping, outer: Grouping | None) -> Layout:
     n = len(design.successes)
     outer_index = np.zeros(n, np.int64) if outer is None else outer.index
     n_outer = 0 if outer is None else len(outer.levels)
-    X = np.ascontiguousarray(design.X)
+    # Column by column: a column that rows are picked from stays in the cache.
+    given = np.ascontiguousarray(design.X.T)
     y, trials = np.ascontiguousarray(design.successes), np.ascontiguousarray(design.trials)
     order = counting_order(outer_index, max(1, n_outer), np.arange(n))
     order = counting_order(inner.index, len(inner.levels), order)
@@ -109,11 +110,12 @@ def arrange(design: Design, inner: Grouping, outer: Grouping | None) -> Layout:
         else np.zeros(0, np.int64)
     )
     cell_ptr = np.concatenate([starts, [n]]).astype(np.int64)
-    sort_cells(cell_ptr, row_keys(X, y, trials), order)
+    cuts = [(lo, min(lo + ROWS_A_PARTITION, n)) for lo in range(0, n, ROWS_A_PARTITION)]
+    keys = map_partitions(lambda part: row_keys(*part, given, y, trials), cuts)
+    sort_cells(cell_ptr, np.concatenate(keys), order)
     row_ptr = np.searchsorted(a, np.arange(len(inner.levels) + 1))
-    columns = np.empty(X.shape[::-1])
-    cuts = range(0, n, ROWS_A_PARTITION)
-    map_partitions(lambda lo: take_columns(lo, min(lo + ROWS_A_PARTITION, n), X, order, columns), list(cuts))
+    columns = np.empty_like(given)
+    map_partitions(lambda p: take(given[p], order, columns[p]), range(len(given)))
     trials = trials[order]
     rows = Rows(
         row_ptr=row_ptr.astype(np.int64),

@@ -267,13 +267,21 @@ def bounds_of(P: int, F: int) -> Bounds:
 
 
 def rough_start(layout: Layout) -> Start:
-    """Where a fit to every eighth inner level ends."""
+    """Where a fit to every eighth inner level ends, and what its information says of the whole one."""
     part = thinned(layout, THINNED_STEP)
     P, F = part.rows.X.shape[1], 2 if part.n_outer else 1
     laplace = LaplaceLikelihood(part)
     x = np.concatenate([starting_beta(part), np.full(F, np.log(START_SD))])
-    found = climb_laplace(laplace, bounds_of(P, F), x, near=False, tolerance=ROUGH_TOLERANCE)
-    x = found.x + newton_step(found.gradient, found.information)
+    found = maximise(
+        laplace.evaluate,
+        laplace.value,
+        x,
+        tolerance=ROUGH_TOLERANCE,
+        max_iterations=ROUGH_ITERATIONS,
+        **bounds_of(P, F),
+    )
+    _, gradient, information = laplace.evaluate_exactly(found.x)
+    x = found.x + newton_step(gradient, information)
     return Start(beta=x[:P], sd=np.exp(x[P:]), v=laplace.modes_at(found.x).v)
 
 
@@ -292,7 +300,7 @@ def climb_laplace(
         laplace.value,
         x,
         gradient_at=laplace.gradient,
-        first=laplace.evaluate if near else None,
+        first=laplace.evaluate_closely if near else None,
         tolerance=tolerance,
         **bounds,
     )

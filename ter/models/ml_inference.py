@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from ter.errors import DataError, OptionError
+from ter.errors import OptionError
 from ter.features import build_design
 from ter.features.design import Design
-from ter.models.fit import content_order, with_outcome
+from ter.models.fit import content_order
 from ter.models.layout import Layout, arrange
 from ter.models.ml import Estimates
 from ter.models.profile import Profile
+from ter.models.same_table import require_fitted_table
 from ter.models.structure import structure_of
 from ter.models.variance_test import VarianceTest, variance_test
-from ter.sources import fingerprint
 
 if TYPE_CHECKING:
     from ter.models.result import Fit
@@ -78,16 +78,14 @@ def design_again(fit: Fit, table: pd.DataFrame) -> Design:
 
     Raises
     ------
-    DataError
+    OptionError
         If the table is not the one that was fitted.
     """
     s = fit.settings
-    table = with_outcome(table, s.outcome, s.trials)
+    table = require_fitted_table(fit, table)
     reads = () if fit.case_mix is None else fit.case_mix.reads
     named = [name for name in (s.outcome, s.trials, s.therapist, s.service) if name is not None]
     table = table.take(content_order(table, list(dict.fromkeys([*reads, *named]))))
-    if fingerprint(table) != fit.fingerprint:
-        raise DataError("This is not the table that was fitted: give the same rows and columns.")
     return build_design(
         table, case_mix=fit.case_mix, outcome=s.outcome, trials=s.trials, therapist=s.therapist,
         service=s.service if fit.services.ids else None,

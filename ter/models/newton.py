@@ -78,6 +78,7 @@ def maximise(
     max_iterations: int = 100,
     max_step: float | FloatArray = np.inf,
     lowest: float | FloatArray = -np.inf,
+    noise: float = 0.0,
 ) -> Optimum:
     """Ascend to a maximum by Newton steps with halving.
 
@@ -102,6 +103,9 @@ def maximise(
         Largest change of each coordinate in one step.
     lowest : float or ndarray
         Lower bound of each coordinate; one that would fall below rests on it.
+    noise : float
+        A fall of the value by less than this stops no step: what its own error may be, where the gradient is
+        not exactly the derivative of the value.
 
     Returns
     -------
@@ -137,7 +141,7 @@ def maximise(
         over = float(np.max(np.abs(step) / max_step, initial=0.0))
         length = 1.0 / over if over > 1.0 else 1.0
         # Rounding of the value itself must not stop an ascent that is nearly done.
-        slack = 1e-12 * (1.0 + abs(value))
+        slack = noise + 1e-12 * (1.0 + abs(value))
         while length > 1e-10:
             trial = value_at(np.maximum(x + length * step, lowest))
             if np.isfinite(trial) and trial >= value + 1e-4 * length * decrement - slack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from ter.models.slope_views import effect_variance, rates_with_slope
 from ter.models.start import EarlierFit
 from ter.models.structure import Structure, has_more_effects, structure_of
 from ter.options import Engine
+
+#: A standard error of log SD beyond which a 90% interval spans a factor of 25: nothing is known.
+HARDLY_KNOWN: Final = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +119,7 @@ def solve_fast(
 
 def solve_nuts(design: Design, nodes: int, seed: int, options: NutsOptions, priors: Priors) -> Solution:
     """Sample the posterior."""
-    layout = arrange(design, design.therapist, design.service)
+    layout = arrange(design, design.therapist, None if has_more_effects(design) else design.service)
     found = fit_nuts(design, layout, nodes, options, seed, priors)
     return Solution(
         posterior=found.posterior,
@@ -186,6 +190,12 @@ def _estimated(design: Design, found: Estimates, notes: tuple[str, ...]) -> Solu
         singular |= found.slope.sd == 0.0
         if abs(found.slope.correlation) == 1.0:
             notes = (*notes, "Singular fit: the correlation of effect and slope is estimated as 1 or -1.")
+        if found.slope.sd > 0.0 and found.slope.log_sd_se > HARDLY_KNOWN:
+            notes = (
+                *notes,
+                "The data hardly tell how much the slopes of therapists differ: the interval of their SD "
+                "spans a factor of 25 or more. Take it for no evidence of slopes.",
+            )
     return Solution(
         posterior=None,
         estimates=found,

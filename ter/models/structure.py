@@ -42,8 +42,9 @@ def structure_of(design: Design) -> Structure:
 
 def is_within(inner: Grouping, outer: Grouping) -> bool:
     """Whether every level of `inner` that has modelled rows lies in a single level of `outer`."""
-    pairs = np.unique(inner.index * len(outer.levels) + outer.index)
-    return len(pairs) == len(np.unique(inner.index))
+    home = np.zeros(len(inner.levels), np.int64)
+    home[inner.index] = outer.index
+    return bool((home[inner.index] == outer.index).all())
 
 
 def has_more_effects(design: Design) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from ter.features import Design, LearnedCaseMix, describe
+from ter.features.columns import texts
 from ter.features.design import FloatArray, IntArray
 from ter.models.sums import sum_by
 from ter.models.units import CaseMixMeans, Deciles, Months, Units
@@ -21,7 +24,8 @@ def month_index(dates: pd.Series) -> IntArray:
 
 def level_codes(column: pd.Series, levels: tuple[str, ...]) -> IntArray:
     """Position of each row's level."""
-    return np.asarray(pd.Index(levels).get_indexer(pd.Index(column.astype(str))), np.int64)
+    codes, found = texts(column)
+    return np.asarray(pd.Index(levels).get_indexer(pd.Index(found)), np.int64)[codes]
 
 
 def count_column(table: pd.DataFrame, name: str) -> FloatArray:
@@ -67,8 +71,8 @@ def summarise_units(table: pd.DataFrame, design: Design, outcome: str, completed
     services: tuple[str, ...] = ("",) * J
     if design.service is not None:
         levels = design.service.levels
-        counts = np.zeros((J, len(levels)))
-        np.add.at(counts, (unit, level_codes(table[design.service.column], levels)), 1.0)
+        cell = unit * len(levels) + level_codes(table[design.service.column], levels)
+        counts = np.bincount(cell, minlength=J * len(levels)).reshape(J, len(levels))
         services = tuple(levels[k] for k in counts.argmax(axis=1))
     return Units(
         ids=design.therapist.levels,
@@ -131,29 +135,28 @@ def summarise_case_mix(
     """How each therapist's patients differ from the network's, and what that does to the expected rate."""
     J = len(design.therapist.levels)
     weights = design.trials
-    labels, values = describe(table.iloc[design.rows], case_mix)
+    labels, values = describe(design.modelled(table), case_mix)
     slices = {} if case_mix is None else case_mix.term_slices
-    moved = (
-        np.column_stack([design.X[:, s] @ beta[s] for s in slices.values()])
-        if slices
-        else np.zeros((len(weights), 0))
-    )
+    moved = [design.X[:, s] @ beta[s] for s in slices.values()]
+    patients = sum_by(design.therapist.index, weights, J)
     # The slope of a rate in the log-odds, over the network.
     slope = float(np.average(row_expected * (1.0 - row_expected), weights=weights))
 
-    def means(columns: FloatArray) -> tuple[FloatArray, FloatArray]:
-        by_unit = np.empty((J, columns.shape[1]))
-        overall = np.empty(columns.shape[1])
-        for k, column in enumerate(columns.T):
-            w = np.where(np.isnan(column), 0.0, weights)
-            known = np.nan_to_num(column)
-            total = sum_by(design.therapist.index, w, J)
+    def means(columns: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
+        by_unit = np.empty((J, len(columns)))
+        overall = np.empty(len(columns))
+        for k, column in enumerate(columns):
+            gaps = np.isnan(column)
+            w, total = weights, patients
+            if gaps.any():
+                w, column = np.where(gaps, 0.0, weights), np.where(gaps, 0.0, column)
+                total = sum_by(design.therapist.index, w, J)
             with np.errstate(invalid="ignore"):
-                by_unit[:, k] = sum_by(design.therapist.index, w * known, J) / total
-            overall[k] = float(w @ known) / float(w.sum())
+                by_unit[:, k] = sum_by(design.therapist.index, w * column, J) / total
+            overall[k] = float(w @ column) / float(w.sum())
         return by_unit, overall
 
-    unit_values, network_values = means(values)
+    unit_values, network_values = means(list(values.T))
     unit_moved, network_moved = means(moved)
     # The reference level has no column: a share of it moves nothing by itself.
     coefficient = dict(zip(design.columns, beta, strict=True))

@@ -18,6 +18,7 @@ from ter.features.columns import texts
 from ter.models.fit import with_outcome
 from ter.models.posterior import Posterior
 from ter.models.result import Fit
+from ter.models.same_table import require_fitted_table
 from ter.ratings.gate import shown_therapists
 from ter.ratings.options import RatingOptions
 
@@ -112,7 +113,7 @@ def explain_change(
     ------
     OptionError
         If a fit has no posterior, or a severity slope or a further factor, or the two rate different
-        outcomes.
+        outcomes, or a table is not the one that its fit saw.
     """
     if previous.posterior is None or fit.posterior is None:
         raise OptionError('Changes are explained of fits with a posterior: engine "fast" or "nuts".')
@@ -126,6 +127,8 @@ def explain_change(
             raise OptionError(
                 "Changes are explained of models without a severity slope and a further factor."
             )
+    require_fitted_table(previous, previous_episodes, "previous_episodes")
+    require_fitted_table(fit, episodes, "episodes")
     options = options or RatingOptions()
     ids = _in_both(previous, fit, options)
     between = fit if _terms(previous) == _terms(fit) else refit(previous, episodes, engine="fast")

@@ -110,6 +110,18 @@ def shown_therapists(fit: Fit, options: RatingOptions) -> BoolArray:
     return out
 
 
+def refuse_unfinished(fit: Fit) -> None:
+    """Refuse to publish a fit that did not converge, whatever else is accepted.
+
+    Raises
+    ------
+    FitError
+        If it did not.
+    """
+    if not fit.record.converged:
+        raise FitError("The model did not converge, and so must not be published: see fit.record.")
+
+
 def publish(
     fit: Fit, ratings: Ratings, card: ModelCard | None = None, changes: pd.DataFrame | None = None
 ) -> Publication:
@@ -140,8 +152,7 @@ def publish(
     OptionError
         If the ratings were made from another fit.
     """
-    if not fit.record.converged:
-        raise FitError("The model did not converge, and so must not be published: see fit.record.")
+    refuse_unfinished(fit)
     if card is not None:
         card.refuse_failed()
     admitted = admit(fit, ratings.options)
@@ -155,6 +166,9 @@ def publish(
         raise OptionError("These ratings were made from another fit: rate this fit, then publish both.")
     table.insert(1, "service_id", list(fit.units.service))
     table.loc[fit.units.n < SMALLEST_GROUP, ["observed", "o_e"]] = np.nan
+    # Of one patient or two, whether they were at caseness would be a clinical fact of somebody.
+    provisional = table["status"] == "provisional"
+    table["n_at_caseness"] = table["n_at_caseness"].astype("Int64").mask(provisional)
     shown = admitted.units.n >= SMALLEST_GROUP
     units, expected = _units(admitted.units, shown), admitted.posterior.expected_mean[shown]
     months = None if admitted.months is None else _months(admitted.months, shown)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ter.errors import OptionError
 from ter.kernels.alias import Alias, build, threshold_bits
-from ter.kernels.patients import MOST_MISSED, N_GAD7, Tables, Truth
+from ter.kernels.patients import MOST_MISSED, N_GAD7, Record, Tables, Truth
 from ter.measures import MEASURES
 from ter.simulation import tables as t
 from ter.simulation.calendar import Calendar
@@ -59,6 +59,13 @@ class Codes:
     n_groups: int
     group_of: tuple[int, ...]
     levels: tuple[IntArray, ...]
+
+
+def cells_of(record: Record, group: int) -> NDArray[np.uint16]:
+    """Give the combination of levels in a group of factors, of each patient of a record."""
+    n = record.service.size
+    pair = record.pairs[group // 2 * n : (group // 2 + 1) * n]
+    return (pair >> np.uint32(16 * (group % 2))).astype(np.uint16)
 
 
 def alias(p: FloatArray, bits: np.uint64 | None = None) -> Alias:

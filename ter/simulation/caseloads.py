@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from ter.errors import OptionError
 from ter.kernels import episodes as episode_kernel
 from ter.kernels import simulate as kernel
-from ter.kernels.patients import Caseloads, Tables, Truth
+from ter.kernels.patients import Caseloads, Record, Tables, Truth
 from ter.simulation.build import Codes, build_tables, build_truth
 from ter.simulation.calendar import Calendar, day_number, make_calendar
 from ter.simulation.frames import (
+    BYTES_AN_EPISODE,
     episodes_frame,
     new_columns,
     services_frame,
@@ -27,6 +28,7 @@ from ter.simulation.frames import (
     therapists_frame,
 )
 from ter.simulation.network import Roster, draw_roster
+from ter.simulation.room import Room
 from ter.simulation.scenario import Scenario
 
 IntArray = NDArray[np.int64]
@@ -110,10 +112,10 @@ class Setup:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(fill, cuts[:-1], cuts[1:]))
 
-    def record(self) -> kernel.Record:
+    def record(self) -> Record:
         """Draw all patients."""
-        n = int(self.caseloads.n.sum())
-        record = kernel.Record(
+        n, n_pairs = int(self.caseloads.n.sum()), self.codes.n_groups // 2
+        record = Record(
             service=np.empty(n, np.int32),
             decile=np.empty(n, np.uint8),
             age=np.empty(n, np.uint8),
@@ -121,7 +123,7 @@ class Setup:
             scores=np.empty(n, np.uint16),
             wsas=np.empty(n, np.uint8),
             history=np.empty(n, np.uint16),
-            groups=np.empty(self.codes.n_groups * n, np.uint16),
+            pairs=np.empty(n_pairs * n, np.uint32),
             anxiety=np.empty(n, np.int16),
             course=np.empty(n, np.uint16),
             start=np.empty(n, np.uint16),
@@ -199,14 +201,15 @@ def simulate(
     )
 
 
-def episodes_of(setup: Setup, record: kernel.Record) -> pd.DataFrame:
+def episodes_of(setup: Setup, record: Record) -> pd.DataFrame:
     """Give the table of episodes, with the outcome columns, of what was drawn."""
-    columns = new_columns(record.service.size)
+    room = Room(record.service.size * BYTES_AN_EPISODE)
+    columns = new_columns(record.service.size, room)
     setup.run(episode_kernel.write_columns, record, columns)
-    return episodes_frame(setup.scenario, setup.caseloads, setup.codes, record, columns)
+    return episodes_frame(setup.scenario, setup.caseloads, setup.codes, record, columns, room)
 
 
-def _sessions(setup: Setup, record: kernel.Record, episodes: pd.DataFrame) -> pd.DataFrame:
+def _sessions(setup: Setup, record: Record, episodes: pd.DataFrame) -> pd.DataFrame:
     counts = np.empty(len(episodes), np.int64)
     setup.run(episode_kernel.count_appointments, record, counts)
     first_row = np.cumsum(counts) - counts

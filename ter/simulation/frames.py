@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 from ter.kernels import episodes as kernel
 from ter.kernels import text
 from ter.kernels.courses import ATTENDED
-from ter.kernels.patients import Caseloads
-from ter.kernels.simulate import Record
+from ter.kernels.patients import Caseloads, Record
 from ter.measures import OUTCOME_COLUMNS
 from ter.schema.text import TEXT_DTYPE
-from ter.simulation.build import Codes
+from ter.simulation.build import Codes, cells_of
 from ter.simulation.network import AGENCIES, Roster
+from ter.simulation.room import Room
 from ter.simulation.scenario import Scenario
 
 IntArray = NDArray[np.int64]
 
+#: Of the table, about: what `Room` is asked for.
+BYTES_AN_EPISODE = 520
 #: Words for the status of an appointment, by its code.
 STATUSES = ("attended", "dna", "cancelled")
 _MINUTES = {"2": 30, "3": 50}
@@ -56,7 +58,7 @@ def _text(offsets: IntArray, data: NDArray[np.uint8], validity: NDArray[np.uint8
     return array.to_numpy(zero_copy_only=False)
 
 
-def words(codes: NDArray[Any], names: Sequence[str]) -> Any:
+def words(codes: NDArray[Any], names: Sequence[str], room: Room | None = None) -> Any:
     """Give a column of words by their codes, missing where the code is negative or the word empty."""
     known = (
         np.minimum(codes, len(names)) if codes.dtype.kind == "u" else np.where(codes < 0, len(names), codes)
@@ -65,9 +67,10 @@ def words(codes: NDArray[Any], names: Sequence[str]) -> Any:
     eights = max(1, -(-max(map(len, spelled)) // 8))
     table = np.frombuffer(b"".join(name.ljust(8 * eights, b"\0") for name in spelled), np.dtype("<u8"))
     lengths = np.array([len(name) for name in spelled])
-    offsets = np.empty(codes.size + 1, np.int64)
-    data = np.empty(codes.size * int(lengths.max()) + 8 * eights, np.uint8)
-    validity = np.empty(-(-codes.size // 8), np.uint8)
+    room = room or Room(0)
+    offsets = room.array(codes.size + 1, np.int64)
+    data = room.array(codes.size * int(lengths.max()) + 8 * eights, np.uint8)
+    validity = room.array(-(-codes.size // 8), np.uint8)
     there = (lengths > 0).astype(np.uint8)
     text.write_words(known, table.reshape(-1, eights), lengths, there, offsets, data, validity)
     return _text(offsets, data, validity)
@@ -87,46 +90,56 @@ def therapist_ids(scenario: Scenario, numbers: IntArray) -> Any:
     return numbered("T", numbers, scenario.network.n_therapists, 3)
 
 
+def repeated_therapist_ids(scenario: Scenario, c: Caseloads, room: Room) -> Any:
+    """Give the id of each episode's therapist."""
+    width, rows = max(3, len(str(scenario.network.n_therapists))), int(c.n.sum())
+    offsets, data = room.array(rows + 1, np.int64), room.array(rows * (width + 1), np.uint8)
+    text.write_repeated_ids(ord("T"), c.number, c.n, width, offsets, data)
+    return _text(offsets, data)
+
+
 def service_ids(scenario: Scenario) -> Any:
     """Give the ids of all services: ``S01``."""
     return numbered("S", np.arange(scenario.network.n_services), scenario.network.n_services, 2)
 
 
-def part_ids(letters: str, scenario: Scenario, c: Caseloads) -> list[Any]:
+def part_ids(letters: str, scenario: Scenario, c: Caseloads, room: Room | None = None) -> list[Any]:
     """Give the ids of episodes such as ``E001-0001``, once with each of the letters."""
     width, part_width = max(3, len(str(scenario.network.n_therapists))), 4
     longest = 2 + width + max(part_width, len(str(int(c.n.max(initial=0)))))
     rows = int(c.n.sum())
-    offsets, data = np.empty(rows + 1, np.int64), np.empty(rows * longest, np.uint8)
+    room = room or Room(0)
+    offsets, data = room.array(rows + 1, np.int64), room.array(rows * longest, np.uint8)
     text.write_part_ids(ord(letters[0]), c.number, c.n, width, part_width, offsets, data)
     out = [_text(offsets, data)]
     for letter in letters[1:]:
-        copy = data.copy()
+        copy = room.array(data.size, np.uint8)
+        copy[:] = data
         copy[offsets[:-1]] = ord(letter)
         out.append(_text(offsets, copy))
     return out
 
 
-def new_columns(n: int) -> kernel.Columns:
-    """Make room for the columns of `n` episodes."""
+def new_columns(n: int, room: Room) -> kernel.Columns:
+    """Give the columns of `n` episodes, to be filled."""
     return kernel.Columns(
-        whole=np.empty((len(kernel.WHOLE), n), np.int16),
-        phq9_missing=np.empty(n, np.bool_),
-        gad7_missing=np.empty(n, np.bool_),
-        wsas_missing=np.empty(n, np.bool_),
-        imd_missing=np.empty(n, np.bool_),
-        age=np.empty(n),
-        anxiety_first=np.empty(n),
-        anxiety_last=np.empty(n),
-        start=np.empty(n, np.int64),
-        end=np.empty(n, np.int64),
-        end_reason=np.empty(n, np.uint8),
-        outcome=np.empty((len(OUTCOME_COLUMNS), n), np.bool_),
+        whole=room.array((len(kernel.WHOLE), n), np.int16),
+        phq9_missing=room.array(n, np.bool_),
+        gad7_missing=room.array(n, np.bool_),
+        wsas_missing=room.array(n, np.bool_),
+        imd_missing=room.array(n, np.bool_),
+        age=room.array(n, np.float64),
+        anxiety_first=room.array(n, np.float64),
+        anxiety_last=room.array(n, np.float64),
+        start=room.array(n, np.int64),
+        end=room.array(n, np.int64),
+        end_reason=room.array(n, np.uint8),
+        outcome=room.array((len(OUTCOME_COLUMNS), n), np.bool_),
     )
 
 
 def episodes_frame(
-    scenario: Scenario, c: Caseloads, codes: Codes, r: Record, columns: kernel.Columns
+    scenario: Scenario, c: Caseloads, codes: Codes, r: Record, columns: kernel.Columns, room: Room
 ) -> pd.DataFrame:
     """Give the table of episodes, with the outcome columns."""
     n = r.service.size
@@ -142,33 +155,31 @@ def episodes_frame(
     }
     problems = [scenario.population.problems[k].name for k in codes.problem]
     measures = [codes.measures[k] if k >= 0 else "" for k in codes.measure]
-    episode_id, patient_id = part_ids("EP", scenario, c)
-    therapist = np.repeat(np.arange(c.n.size, dtype=np.uint32), c.n)
+    episode_id, patient_id = part_ids("EP", scenario, c, room)
     out: dict[str, Any] = {
         "episode_id": episode_id,
         "patient_id": patient_id,
-        "therapist_id": words(therapist, list(therapist_ids(scenario, c.number))),
-        "service_id": words(r.service, list(service_ids(scenario))),
+        "therapist_id": repeated_therapist_ids(scenario, c, room),
+        "service_id": words(r.service, list(service_ids(scenario)), room),
         "start_date": columns.start.view("datetime64[s]"),
         "end_date": columns.end.view("datetime64[s]"),
     }
     out |= {name: integers[name] for name in kernel.WHOLE[:5]}
     out |= {
-        "anxiety_measure": words(r.problem, measures),
+        "anxiety_measure": words(r.problem, measures, room),
         "anxiety_first": columns.anxiety_first,
         "anxiety_last": columns.anxiety_last,
         "wsas_first": integers["wsas_first"],
         "age": columns.age,
         "imd_decile": integers["imd_decile"],
-        "problem": words(r.problem, problems),
+        "problem": words(r.problem, problems, room),
         "prior_episodes": integers["prior_episodes"],
         "wait_days": integers["wait_days"],
     }
-    cells = r.groups.reshape(codes.n_groups, n)
     for f, factor in enumerate(scenario.population.factors):
         levels = [factor.levels[k].name for k in codes.levels[f]]
-        out[factor.column] = words(cells[codes.group_of[f]], levels)
-    out["end_reason"] = words(columns.end_reason, ("completed", "dropped_out", ""))
+        out[factor.column] = words(cells_of(r, codes.group_of[f]), levels, room)
+    out["end_reason"] = words(columns.end_reason, ("completed", "dropped_out", ""), room)
     out["n_dna"] = integers["n_dna"]
     out["n_cancelled"] = integers["n_cancelled"]
     for name, values in zip(OUTCOME_COLUMNS, columns.outcome, strict=True):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ter.kernels.patients import N_GAD7, N_WSAS, Caseloads
-from ter.kernels.simulate import Record
+from ter.kernels.patients import N_GAD7, N_WSAS, Caseloads, Record
+from ter.simulation.build import cells_of
 from ter.simulation.caseloads import Setup, set_up
 from ter.simulation.scenario import Scenario
 
@@ -76,7 +76,6 @@ def case_mix_codes(setup: Setup, record: Record, rows: IntArray) -> dict[str, In
     factors = setup.scenario.population.factors
     scores, history = record.scores[rows].astype(np.int64), record.history[rows]
     decile, wsas = record.decile[rows].astype(np.int64), record.wsas[rows].astype(np.int64)
-    cells = record.groups.reshape(codes.n_groups, record.service.size)
     return {
         "phq9_first": scores // N_GAD7,
         "gad7_first": scores % N_GAD7,
@@ -87,6 +86,7 @@ def case_mix_codes(setup: Setup, record: Record, rows: IntArray) -> dict[str, In
         "wait_days": codes.wait[history],
         "problem": codes.problem[record.problem[rows]],
         **{
-            factor.column: codes.levels[f][cells[codes.group_of[f], rows]] for f, factor in enumerate(factors)
+            factor.column: codes.levels[f][cells_of(record, codes.group_of[f])[rows]]
+            for f, factor in enumerate(factors)
         },
     }

@@ -22,7 +22,7 @@ ROWS = 500_000
 def stream_episodes(
     scenario: Scenario,
     seed: int,
-    path: Path,
+    path: str | Path,
     *,
     overwrite: bool = False,
     rows: int = ROWS,
@@ -39,7 +39,7 @@ def stream_episodes(
     ----------
     scenario : Scenario
     seed : int
-    path : Path
+    path : path-like
         The file; its folder is made where it does not exist.
     overwrite : bool
         Whether to replace a file that is there.
@@ -58,6 +58,7 @@ def stream_episodes(
     OptionError
         If the file is there and `overwrite` is false, or for a seed or `rows` out of range.
     """
+    path = Path(path)
     if path.exists() and not overwrite:
         raise OptionError(f"{path} exists already. Choose another file, or ask for it to be overwritten.")
     check_count("rows", rows, 1, 1_000_000_000)

@@ -13,6 +13,7 @@ from ter.checks.verdicts import completion_rates, share_missing
 from ter.errors import FitError, OptionError
 from ter.options import CHECKS
 from ter.ratings import Check, ModelCard, RatingOptions
+from ter.sources import fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +65,15 @@ def test_severity_left_out_fails_the_groups(steep):
     assert found.verdict == "do_not_trust"
 
 
+def having_seen(fit, table):
+    """The same model, as if this had been its table."""
+    return altered(fit, fingerprint=fingerprint(table))
+
+
 def test_missing_scores_fail(fit, episodes):
     spoilt = episodes.copy()
     spoilt.loc[spoilt.index[::3], "phq9_last"] = np.nan
-    assert status(model_card(fit, spoilt, refits=False), "missing_outcomes") == "failed"
+    assert status(model_card(having_seen(fit, spoilt), spoilt, refits=False), "missing_outcomes") == "failed"
 
 
 def test_months_that_differ_fail(episodes, case_mix):
@@ -101,13 +107,16 @@ def test_no_outcome_behind_the_gate_moves_a_letter(fit, episodes):
     assert theirs.sum() > 20
     other = episodes.copy()
     other.loc[theirs, "recovered"] = ~other.loc[theirs, "recovered"]
-    a, b = (model_card(fit, table, options=options, refits=False) for table in (episodes, other))
+    a, b = (
+        model_card(having_seen(fit, table), table, options=options, refits=False)
+        for table in (episodes, other)
+    )
     assert a == b
     # And the check can fail: outcomes of the others do move it.
     shown = ~episodes["therapist_id"].isin(ungated) & episodes["recovered"].notna()
     moved = episodes.copy()
     moved.loc[shown, "recovered"] = ~moved.loc[shown, "recovered"]
-    assert model_card(fit, moved, options=options, refits=False) != a
+    assert model_card(having_seen(fit, moved), moved, options=options, refits=False) != a
 
 
 def test_a_failure_stops_the_publication_unless_accepted_by_name(fit, card):
@@ -128,6 +137,11 @@ def test_a_failure_stops_the_publication_unless_accepted_by_name(fit, card):
     assert publish(fit, ratings).card is not None
     with pytest.raises(OptionError, match="No check is called sprad"):
         card.accepting(["sprad"])
+
+
+def test_another_table_is_refused(fit, episodes):
+    with pytest.raises(OptionError, match="episodes is not the table that the model was fitted to"):
+        model_card(fit, episodes.iloc[:-1], refits=False)
 
 
 def test_a_card_shows_itself():

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from networks import grouping, network
 from ter.features.design import Severity
-from ter.models.effects_marginal import EffectsDraws, condition, marginalise_effects
+from ter.models.effects_marginal import EffectsDraws, condition, marginalise_effects, rate_draws
 from ter.models.effects_posterior import EffectsPosterior
 from ter.models.layout import arrange
 from ter.models.mixed import MixedLikelihood
@@ -37,8 +37,9 @@ b = np.array([[0.1, 0.3, -0.2, 0.1, -0.1], [0.2, 0.2, -0.3, 0.0, 0.2]])
 draws = EffectsDraws(q, b, b, tuple(posterior.scales(x) for x in q), np.zeros(2))
 given = condition(posterior, draws)
 weights = np.array([0.3, 0.7])
-found, row_expected = marginalise_effects(posterior, design, draws, given, weights, 1)
-out += [given.log_likelihood, given.moments, row_expected, found.slope.w_mean]
+rated = rate_draws(posterior, draws, given, weights)
+found = marginalise_effects(posterior, design, draws, given, rated, weights, 1)
+out += [given.log_likelihood, given.moments, rated.row_expected, found.slope.w_mean]
 out += [getattr(found, name) for name in ("u_mean", "u_cdf", "ter_mean", "ter_cdf", "reliability")]
 print(json.dumps([list(map(float, np.ravel(part))) for part in out]))
 """

@@ -11,6 +11,7 @@ from ter.kernels import courses, patients
 from ter.kernels.courses import Course
 from ter.kernels.logistic import exponential, happens, power_of_two
 from ter.kernels.patients import Key
+from ter.simulation.population import FACTOR_COLUMNS
 
 KEY = Key(np.uint64(0x0123456789ABCDEF), np.uint64(0xFEDCBA9876543211))
 
@@ -128,7 +129,7 @@ def test_no_two_purposes_share_a_word():
     others = [number for number in numbers if number != patients.WORD_FACTORS]
     # Groups of factors take the words from WORD_FACTORS on, two groups to a word.
     assert max(others) < patients.WORD_FACTORS
-    assert patients.WORD_FACTORS + patients.MOST_GROUPS // 2 <= patients.WORDS
+    assert patients.WORD_FACTORS + (len(FACTOR_COLUMNS) + 1) // 2 <= patients.WORDS
 
 
 def test_phq9_of_every_pair_of_scores():

@@ -1,7 +1,11 @@
 """Engine "fast" against NUTS on simulated networks, to the tolerances that both engines are held to.
 
-`make test-bayes` runs this, in an environment that has PyMC and nutpie. With 16,000 draws, and u integrated
-given each of those that are kept, NUTS's own Monte Carlo error is a hundredth of a posterior SD or so.
+`make test-bayes` runs this, in an environment that has PyMC and nutpie.
+
+The tolerances were set on 7,423 episodes with 40,000 draws of NUTS. Networks as small as these leave the
+intercept, and with it all TERs and expected rates together, known to 5 points only; of 16,000 draws 4,000 to
+5,000 are effective there, so that two runs of NUTS on the same data differ by 0.1 points. To each tolerance
+are therefore added three standard errors of NUTS's mean, from its own chains.
 """
 
 import numpy as np
@@ -43,15 +47,31 @@ def rms(x):
     return float(np.sqrt(np.mean(np.square(x))))
 
 
-def close(x, largest, root_mean_square):
-    """Both tolerances: of the largest difference, and of their root mean square over the therapists."""
-    assert np.abs(x).max() < largest
-    assert rms(x) < root_mean_square
+def close(x, largest, root_mean_square, error=0.0):
+    """Both tolerances: of the largest difference, and of their root mean square over the therapists.
+
+    `error` is NUTS's standard error, of each therapist's figure or of all of them.
+    """
+    error = np.broadcast_to(error, np.shape(x))
+    assert (np.abs(x) < largest + 3.0 * error).all()
+    # Errors go together, as the intercept's, so that their mean square does not average out.
+    assert rms(x) < root_mean_square + 3.0 * rms(error)
+
+
+def standard_error(values, chains=4):
+    """Of the means of a chain's draws (J, D), chain after chain: from their autocorrelation."""
+    import arviz as az
+    import xarray as xr
+
+    x = np.asarray(values, np.float64).reshape(len(values), chains, -1)
+    data = xr.Dataset({"x": (("unit", "chain", "draw"), x)}).transpose("chain", "draw", "unit")
+    return np.asarray(az.mcse(data)["x"])
 
 
 def test_effects(fits):
+    error = standard_error(fits[1].posterior.given_mean)
     fast, nuts = (fit.effects("therapist") for fit in fits)
-    close((fast["mean"] - nuts["mean"]) / nuts["sd"], 0.03, 0.008)
+    close((fast["mean"] - nuts["mean"]) / nuts["sd"], 0.03, 0.008, error / nuts["sd"])
     close(np.log(fast["sd"] / nuts["sd"]), 0.03, 0.009)
     for q in ("q05", "q95"):
         close((fast[q] - nuts[q]) / nuts["sd"], 0.06, 0.02)
@@ -59,8 +79,10 @@ def test_effects(fits):
 
 def test_ratings(fits):
     fast, nuts = (fit.posterior for fit in fits)
-    close(fast.ter_mean - nuts.ter_mean, 0.20, 0.06)
-    close(100 * (fast.expected_mean - nuts.expected_mean), 0.12, 0.04)
+    ter_error = 100 * standard_error(nuts.given_ter)
+    expected_error = 100 * standard_error(nuts.given_expected)
+    close(fast.ter_mean - nuts.ter_mean, 0.20, 0.06, ter_error)
+    close(100 * (fast.expected_mean - nuts.expected_mean), 0.12, 0.04, expected_error)
     close(fast.reliability - nuts.reliability, 0.04, 0.010)
     tables = [ter.rate(fit, minimum=45.0).to_frame().dropna(subset="ter") for fit in fits]
     a, b = tables

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from networks import network
@@ -50,6 +52,21 @@ def test_too_few_nodes_are_noticed():
     layout = arrange(design, design.therapist, None)
     assert any("more nodes" in fault for fault in fit_fast(layout, 7, 1).certificate.faults)
     assert not any("more nodes" in fault for fault in fit_fast(layout, 61, 1).certificate.faults)
+
+
+def test_two_crossed_factors_with_many_levels_are_certified_in_bounded_memory():
+    # Weights over 150 coordinates: Laplace's method alone leaves half of the draws effective, or fewer.
+    design, _ = network(9, therapists=300, services=147, caseload=25, sd=(0.5, 0.7))
+    layout = arrange(design, design.therapist, design.service)
+    tracemalloc.start()
+    certificate = fit_fast(layout, 11, 1).certificate
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert certificate.passed, str(certificate)
+    assert certificate.effective_draws > 300
+    # Interpolated factors 34 MB at once, those of at most 81 grid points, and 2 MB a figure of every pair of
+    # therapist and draw, at 1,024 draws.
+    assert peak < 150e6
 
 
 def test_a_good_posterior_is_certified():

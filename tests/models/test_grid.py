@@ -7,10 +7,10 @@ from scipy.interpolate import CubicSpline, RectBivariateSpline
 from scipy.stats import halfnorm
 
 from ter.models.explore import explore
-from ter.models.grid import ConditionalPosterior, fine_cells, spline_weights
+from ter.models.grid import ConditionalPosterior, fine_cells, spline_weights, unpacked
 from ter.models.layout import arrange
 from ter.models.priors import Priors
-from ter.models.proposal import Shape, draw, draw_sds
+from ter.models.proposal import ProposalDraws, Shape, draw, draw_sds, reshape, skewed
 from ter.models.quadrature import QuadratureLikelihood
 from ter.models.weighted import mean_and_sd, quantiles
 
@@ -84,6 +84,61 @@ def test_draws_are_repeatable_and_seeded():
     a, b, c = (draw(grid, 3, seed, 64, Shape.of_laplace(6)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(a.b, b.b)
     assert not np.array_equal(a.b, c.b)
+
+
+@pytest.mark.parametrize("bend", [-0.1, 0.0, 0.03, 0.1])
+def test_skewed_numbers_have_the_moments_and_the_density_that_they_are_given(bend):
+    z, w = np.polynomial.hermite_e.hermegauss(40)
+    w = w / w.sum()
+    x, log_slope = skewed(z[:, None], np.array([bend]))
+    assert w @ x[:, 0] == pytest.approx(0.0, abs=1e-9)
+    assert w @ x[:, 0] ** 2 == pytest.approx(1.0, abs=1e-9)
+    # Of a shifted log-normal: 3 bend to first order.
+    skewness = np.sign(bend) * (np.exp(bend**2) + 2.0) * np.sqrt(np.expm1(bend**2))
+    assert w @ x[:, 0] ** 3 == pytest.approx(skewness, abs=1e-5)
+    step = 1e-5
+    ahead, behind = (skewed(z[:, None] + h, np.array([bend]))[0] for h in (step, -step))
+    np.testing.assert_allclose(np.exp(log_slope), (ahead - behind) / (2 * step), rtol=1e-6)
+
+
+def test_the_third_order_finds_the_mean_that_laplace_misses():
+    # Few recoveries and rare effects: means lie up to a fifth of an SD from the mode.
+    posterior = conditional(therapists=15, services=3, caseload=6, intercept=-2.2)
+    grid = explore(posterior)
+    at = np.unravel_index(int(grid.log_density.argmax()), grid.log_density.shape)
+    sd = np.array([axis[k] for axis, k in zip(grid.axes, at, strict=True)])
+    B = posterior.likelihood.n_b
+    factor = unpacked(grid.factors[grid.place[at]], B)
+    # By brute force: importance sampling at these SDs alone.
+    z = np.random.default_rng(3).standard_normal((20_000, B))
+    b = grid.centre[at] + np.linalg.solve(factor.T, z.T).T
+    log_p = np.array(
+        [posterior.likelihood.value(x, sd[0]) + posterior.log_prior(x, sd) for x in b * posterior.unit(sd)]
+    )
+    log_w = log_p + 0.5 * (z**2).sum(axis=1)
+    w = np.exp(log_w - log_w.max())
+    w /= w.sum()
+    mean = w @ z
+    error = np.sqrt(w**2 @ (z - mean) ** 2)
+    found = Shape.third_order(posterior, grid, 1).centre
+    far = np.abs(mean) > 6 * error
+    assert far.any()
+    # What is left are higher orders.
+    assert np.linalg.norm(found - mean) < 0.2 * np.linalg.norm(mean)
+
+
+def test_many_coordinates_that_are_right_stay_as_they_are():
+    # With equal weights nothing is wrong: no noise of a thousand means may enter the next proposal.
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((256, 1000))
+    z[:, 0] += 0.7
+    z[:, 1] *= 1.8
+    draws = ProposalDraws(np.ones((256, 1)), z, z, np.zeros(256))
+    shape = reshape(Shape.of_laplace(1000), draws, np.full(256, 1 / 256))
+    assert shape.centre[0] == pytest.approx(0.7, abs=0.2)
+    assert shape.scale[1] == pytest.approx(1.8, abs=0.25)
+    assert (shape.centre[2:] != 0).sum() <= 2
+    assert (shape.scale[2:] != 1).sum() <= 6
 
 
 def test_weighted_moments_and_quantiles():

@@ -10,7 +10,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import chi2
 
 import ter
-from ter.errors import DataError, OptionError
+from ter.errors import OptionError
 from ter.models.laplace import LaplaceLikelihood
 from ter.models.layout import arrange
 from ter.models.ml import fit_ml
@@ -179,7 +179,7 @@ def test_on_the_fit():
     np.testing.assert_allclose(again.to_numpy()[::-1], intervals.to_numpy(), atol=1e-4)
     test = fit.variance_test(table, "service")
     assert test.statistic == pytest.approx(swapped.variance_test(table).statistic, abs=1e-5)
-    with pytest.raises(DataError, match="not the table"):
+    with pytest.raises(OptionError, match="not the table"):
         fit.profile_intervals(table.assign(y=1 - table["y"]))
     with pytest.raises(OptionError, match="level"):
         fit.profile_intervals(table, level=90)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numba
 import numpy as np
 import pytest
 from networks import network, table_of
@@ -12,6 +13,7 @@ from scipy.stats import halfnorm, norm, qmc
 import ter
 from ter.features.design import Severity
 from ter.models.effects_fast import fit_effects_fast
+from ter.models.effects_marginal import runs
 from ter.models.effects_posterior import half_normal, lkj_two
 from ter.models.fast import fit_fast
 from ter.models.layout import arrange
@@ -188,6 +190,24 @@ def test_posterior_of_three_therapists_against_draws_from_the_prior():
     np.testing.assert_allclose(p.ter_mean, weight @ ter_mean, atol=0.8)
 
 
+def test_the_same_bytes_on_any_number_of_threads():
+    design, _, _ = sloped(12, therapists=16, caseload=12, services=3)
+    assert len(runs(by_therapist(design))) == 3
+    before, found = numba.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+            found.append(fit_effects_fast(design, by_therapist(design), 5, 1, n_draws=128))
+    finally:
+        numba.set_num_threads(before)
+    one, two = found
+    assert one.log_likelihood == two.log_likelihood
+    np.testing.assert_array_equal(one.row_expected, two.row_expected)
+    for name in ("weights", "u_mean", "u_cdf", "ter_mean", "ter_cdf", "expected_mean", "predicted_mean"):
+        np.testing.assert_array_equal(getattr(one.posterior, name), getattr(two.posterior, name))
+    np.testing.assert_array_equal(one.posterior.slope.w_quantiles, two.posterior.slope.w_quantiles)
+
+
 def columns(**more):
     return {
         "outcome": "y",
@@ -269,8 +289,6 @@ def test_a_third_factor():
     assert 0.9 < fast.groups.loc["further", "sd"] / ml.groups.loc["further", "sd"] < 1.6
     with pytest.raises(ter.OptionError, match='engine "fast" takes more'):
         ter.fit(table, engine="ml", nodes=7, **options)
-    with pytest.raises(ter.OptionError, match="neither severity_slope nor further"):
-        ter.fit(table, engine="nuts", **options)
 
 
 @pytest.mark.slow

@@ -123,6 +123,10 @@ def test_what_cannot_be_compared_is_refused(fits, months):
     other = ter.fit(months[0], case_mix=TERMS, outcome="reliable_improvement")
     with pytest.raises(OptionError, match="different outcomes"):
         explain_change(other, fits[1], *months)
+    with pytest.raises(OptionError, match="previous_episodes is not the table"):
+        explain_change(*fits, *reversed(months))
+    with pytest.raises(OptionError, match=r"^episodes is not the table"):
+        explain_change(*fits, months[0], months[0])
 
 
 def test_charts_are_behind_the_gate_and_in_order_of_time(fits, months):

@@ -85,7 +85,7 @@ def test_the_workbook_has_no_outcome_of_the_gated(out: Path) -> None:
     book = openpyxl.load_workbook(out / "reports" / MONTH / "ratings.xlsx")
     header, *rows = book["Ratings"].iter_rows(values_only=True)
     cells = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
-    known = {"therapist_id", "service_id", "status", "n_completed", "n_at_caseness"}
+    known = {"therapist_id", "service_id", "status", "n_completed"}
     assert {name for name, value in cells["T001"].items() if value is not None} == known
     assert cells["T001"]["n_completed"] == 9
     assert cells["T005"]["ter"] is not None
