@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-lowest test-bayes browser bench bench-compare clean
+.PHONY: help demo test lint test-lowest test-bayes test-nuts browser bench bench-compare clean
 
 help:
 	@echo "make demo         write the month's TER reports of a synthetic network"
 	@echo "make test         style, types, layers and tests"
 	@echo "make test-lowest  the tests on the lowest versions of the libraries that are allowed"
 	@echo "make test-bayes   the tests of engine nuts, with PyMC"
+	@echo "make test-nuts    engine fast against engine nuts on whole networks (some ten minutes)"
 	@echo "make browser      what the tests of the pages in a browser need (npm; Chromium apart)"
 	@echo "make bench        the benchmarks"
 	@echo "make bench-compare  the benchmarks against the saved ratios"
@@ -60,7 +61,11 @@ test-bayes:
 	@echo "Tests of engine nuts (PyMC, nutpie, ArviZ)"
 	@$(PYTHON) -m venv $(VENV)-bayes
 	@$(VENV)-bayes/bin/python -m pip install --quiet --editable '.[bayes]' 'pytest>=8.3' 'hypothesis>=6.112'
-	@$(VENV)-bayes/bin/python -m pytest -q tests/models/test_bayes.py tests/models/test_against_nuts.py tests/models/test_bayes_slope.py
+	@$(VENV)-bayes/bin/python -m pytest -q tests/models/test_bayes.py
+
+# Whole networks sampled for minutes each: engine fast against engine nuts, with and without slopes.
+test-nuts: test-bayes
+	@$(VENV)-bayes/bin/python -m pytest -q tests/models/test_against_nuts.py tests/models/test_bayes_slope.py
 
 # axe-core and playwright-core; the browser itself is the system's Chromium.
 browser: $(VENV)/browser/.installed

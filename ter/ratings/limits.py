@@ -41,7 +41,8 @@ def exact_binomial(target: float, n: FloatArray, p: float) -> FloatArray:
 
     r = binom.ppf(p, n, target)
     share = (binom.cdf(r, n, target) - p) / binom.pmf(r, n, target)
-    return np.clip((r - share) / n, 0.0, 1.0)
+    out: FloatArray = np.clip((r - share) / n, 0.0, 1.0)
+    return out
 
 
 def step_binomial(target: float, n: FloatArray, p: float) -> FloatArray:
@@ -76,7 +77,8 @@ def normal_binomial(target: float, n: FloatArray, p: float) -> FloatArray:
     ndarray
         Between 0 and 1.
     """
-    return np.clip(target + ndtri(p) * np.sqrt(target * (1 - target) / n), 0.0, 1.0)
+    out: FloatArray = np.clip(target + ndtri(p) * np.sqrt(target * (1 - target) / n), 0.0, 1.0)
+    return out
 
 
 def exact_poisson(expected: FloatArray, p: float) -> FloatArray:
@@ -132,7 +134,8 @@ def normal_poisson(expected: FloatArray, p: float) -> FloatArray:
     ndarray
         Not below 0.
     """
-    return np.maximum(1 + ndtri(p) / np.sqrt(expected), 0.0)
+    out: FloatArray = np.maximum(1 + ndtri(p) / np.sqrt(expected), 0.0)
+    return out
 
 
 @dataclass(frozen=True)

@@ -149,4 +149,5 @@ def extreme_quantile(n_units: int, p: float, sd: float) -> float:
 
 def _upper(log_p: FloatArray) -> FloatArray:
     """Normal quantiles of probabilities given by their logs, from the tail that has the digits."""
-    return np.where(log_p < -0.7, ndtri(np.exp(log_p)), -ndtri(-np.expm1(log_p)))
+    out: FloatArray = np.where(log_p < -0.7, ndtri(np.exp(log_p)), -ndtri(-np.expm1(log_p)))
+    return out
