@@ -134,7 +134,8 @@ def maximise(
             step, decrement = _free_step(x, gradient, information, lowest)
         if fresh:
             kept_from = decrement
-        if decrement < tolerance:
+        # The value is a sum of many terms: a gain of a few of its roundings cannot be told from none.
+        if decrement < max(tolerance, 16 * np.finfo(np.float64).eps * abs(value)):
             return Optimum(x, value, gradient, evaluated, decrement, iteration - 1, True)
         if iteration > max_iterations:
             break
