@@ -23,7 +23,6 @@ from ter.checks.residuals import normality, severity_slope
 from ter.errors import DataError
 from ter.features.columns import numbers
 from ter.measures import OUTCOME_COLUMNS
-from ter.models.fit import with_outcome
 from ter.models.result import Fit
 from ter.models.same_table import require_fitted_table
 from ter.options import CHECKS, CheckName
@@ -88,7 +87,7 @@ def model_card(
         If `episodes` is not the table that was fitted to.
     """
     if episodes is not None:
-        require_fitted_table(fit, episodes, "episodes")
+        episodes = require_fitted_table(fit, episodes, "episodes")
     subject = _Subject(fit, episodes, options or RatingOptions(), severity, refits, seed)
     groups = (_of_fit, _of_table, _calibration, _new_therapists, _next_months, _by_therapist, _influence)
     checks: list[Check] = []
@@ -165,10 +164,9 @@ def _of_table(subject: _Subject) -> list[Check]:
         return _not_run(names, _NO_TABLE)
     if settings.outcome not in OUTCOME_COLUMNS:
         return _not_run(names, "The table is not one of treatments with scores.")
-    table = with_outcome(subject.table, settings.outcome, settings.trials)
     return [
-        verdicts.missing_outcomes(verdicts.share_missing(table)),
-        verdicts.completion(*verdicts.completion_rates(table, settings.therapist)),
+        verdicts.missing_outcomes(verdicts.share_missing(subject.table)),
+        verdicts.completion(*verdicts.completion_rates(subject.table, settings.therapist)),
     ]
 
 

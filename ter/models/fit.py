@@ -171,7 +171,7 @@ def _fit(
         service_effect, effect_column = _service_effect(table, service)
     # Sums depend in their last bits on the order of their terms: rows are put in the order of their content.
     named = (outcome, trials, therapist, service, settings.severity_slope, settings.further)
-    order = content_order(table, _columns(case_mix, *named))
+    order = content_order(table, columns_read(case_mix, *named))
     table = table.take(order)
     learned = (
         case_mix.learn(pick_rows(table, modelled_rows(table, outcome=outcome, trials=trials).rows))
@@ -330,7 +330,7 @@ def content_order(table: pd.DataFrame, columns: list[str]) -> IntArray:
     return np.argsort(pd.util.hash_pandas_object(known, index=False).to_numpy(), kind="stable")
 
 
-def _columns(case_mix: CaseMix | LearnedCaseMix | None, *named: str | None) -> list[str]:
+def columns_read(case_mix: CaseMix | LearnedCaseMix | None, *named: str | None) -> list[str]:
     """Columns that the model reads."""
     reads = () if case_mix is None else case_mix.reads
     return list(dict.fromkeys([*reads, *(name for name in named if name is not None)]))

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import expit, gammaln
 
 from ter.errors import OptionError
-from ter.features import Design, build_design
+from ter.features import Design
 from ter.features.design import FloatArray, IntArray
 from ter.models.posterior import resample
 
@@ -72,6 +72,8 @@ def inference_data(fit: Fit, table: pd.DataFrame | None, draws: int | None) -> A
         posterior["v"] = ((*sample, "service"), joint.v)
     groups = {"posterior": xr.Dataset(posterior, coords)}
     if table is not None:
+        from ter.models.same_table import design_of
+
         design = design_of(fit, table)
         log_likelihood, replicated = by_row(design, joint, fit.settings.seed)
         rows = {"obs": design.rows}
@@ -115,29 +117,6 @@ def joint_draws_of(fit: Fit, draws: int | None) -> JointDraws:
         sd=by_chain(p.sd[parameters]),
         u=by_chain(p.u_draws[:, effects].T.astype(np.float64)),
         v=by_chain(p.v[parameters]),
-    )
-
-
-def design_of(fit: Fit, table: pd.DataFrame) -> Design:
-    """The design that a fit saw, from its table.
-
-    Raises
-    ------
-    OptionError
-        If it is another table.
-    """
-    from ter.models.same_table import require_fitted_table
-
-    settings = fit.settings
-    table = require_fitted_table(fit, table)
-    return build_design(
-        table,
-        case_mix=fit.case_mix,
-        outcome=settings.outcome,
-        trials=settings.trials,
-        therapist=settings.therapist,
-        service=settings.service if fit.services.ids else None,
-        further=settings.further,
     )
 
 

@@ -12,13 +12,10 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from ter.errors import OptionError
-from ter.features import build_design
-from ter.features.design import Design
-from ter.models.fit import content_order
 from ter.models.layout import Layout, arrange
 from ter.models.ml import Estimates
 from ter.models.profile import Profile
-from ter.models.same_table import require_fitted_table
+from ter.models.same_table import design_of
 from ter.models.structure import structure_of
 from ter.models.variance_test import VarianceTest, variance_test
 
@@ -57,7 +54,7 @@ def _maximum(fit: Fit, table: pd.DataFrame) -> tuple[Layout, Estimates, list[str
     found = fit.estimates
     if found is None:
         raise OptionError('Only engine "ml" has a likelihood to profile: fit with engine="ml".')
-    design = design_again(fit, table)
+    design = design_of(fit, table, in_order_of_fit=True)
     by_recursion = fit.settings.nodes != 1 and structure_of(design).nested
     if found.slope is not None or found.f is not None or by_recursion:
         raise OptionError(
@@ -71,22 +68,3 @@ def _maximum(fit: Fit, table: pd.DataFrame) -> tuple[Layout, Estimates, list[str
         swapped = replace(found, sd=found.sd[::-1].copy(), u=found.v, v=found.u)
         return arrange(design, design.service, design.therapist), swapped, ["service", "therapist"]
     return arrange(design, design.therapist, design.service), found, ["therapist", "service"]
-
-
-def design_again(fit: Fit, table: pd.DataFrame) -> Design:
-    """The design of a fit, from its table.
-
-    Raises
-    ------
-    OptionError
-        If the table is not the one that was fitted.
-    """
-    s = fit.settings
-    table = require_fitted_table(fit, table)
-    reads = () if fit.case_mix is None else fit.case_mix.reads
-    named = [name for name in (s.outcome, s.trials, s.therapist, s.service) if name is not None]
-    table = table.take(content_order(table, list(dict.fromkeys([*reads, *named]))))
-    return build_design(
-        table, case_mix=fit.case_mix, outcome=s.outcome, trials=s.trials, therapist=s.therapist,
-        service=s.service if fit.services.ids else None,
-    )  # fmt: skip

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pandas as pd
 
 from ter.errors import OptionError
-from ter.models.fit import with_outcome
+from ter.features import Design, build_design
+from ter.models.fit import columns_read, content_order, with_outcome
 from ter.models.result import Fit
 from ter.sources import fingerprint
 
@@ -40,3 +41,35 @@ def require_fitted_table(fit: Fit, table: pd.DataFrame, name: str = "table") -> 
             "rows and columns, such as what ter.as_known_at gave for the fit."
         )
     return table
+
+
+def design_of(fit: Fit, table: pd.DataFrame, *, in_order_of_fit: bool = False) -> Design:
+    """Build the design that a fit saw from its table once more.
+
+    Parameters
+    ----------
+    fit : Fit
+    table : DataFrame
+    in_order_of_fit : bool
+        Whether rows are sorted as the fit sorted them, so that sums agree to the last bit; else they keep
+        the order of the table.
+
+    Raises
+    ------
+    OptionError
+        If it is another table.
+    """
+    s = fit.settings
+    table = require_fitted_table(fit, table)
+    if in_order_of_fit:
+        named = (s.outcome, s.trials, s.therapist, s.service, s.severity_slope, s.further)
+        table = table.take(content_order(table, columns_read(fit.case_mix, *named)))
+    return build_design(
+        table,
+        case_mix=fit.case_mix,
+        outcome=s.outcome,
+        trials=s.trials,
+        therapist=s.therapist,
+        service=s.service if fit.services.ids else None,
+        further=s.further,
+    )

@@ -15,7 +15,6 @@ from ter.checks.refit import refit
 from ter.errors import OptionError
 from ter.features import CaseMix, modelled_rows
 from ter.features.columns import texts
-from ter.models.fit import with_outcome
 from ter.models.posterior import Posterior
 from ter.models.result import Fit
 from ter.models.same_table import require_fitted_table
@@ -127,8 +126,8 @@ def explain_change(
             raise OptionError(
                 "Changes are explained of models without a severity slope and a further factor."
             )
-    require_fitted_table(previous, previous_episodes, "previous_episodes")
-    require_fitted_table(fit, episodes, "episodes")
+    previous_episodes = require_fitted_table(previous, previous_episodes, "previous_episodes")
+    episodes = require_fitted_table(fit, episodes, "episodes")
     options = options or RatingOptions()
     ids = _in_both(previous, fit, options)
     between = fit if _terms(previous) == _terms(fit) else refit(previous, episodes, engine="fast")
@@ -176,7 +175,6 @@ _NONE: Final[IntArray] = np.zeros(0, np.int64)
 
 def _patients(fit: Fit, table: pd.DataFrame) -> _Patients:
     settings = fit.settings
-    table = with_outcome(table, settings.outcome, settings.trials)
     chosen = modelled_rows(table, outcome=settings.outcome, trials=settings.trials)
     kept = table.iloc[chosen.rows]
     codes, levels = texts(kept[settings.therapist])

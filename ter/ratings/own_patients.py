@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ter.models.inference_data import design_of
+from ter.models.same_table import design_of
 from ter.ratings.standardise import divide
 
 if TYPE_CHECKING:

@@ -31,8 +31,6 @@ STUDY_ENGINES: Final = get_args(StudyEngine)
 
 #: Quadrature nodes for each therapist.
 NODES: Final = 11
-#: Joint draws serve ranks, which studies do not look at.
-JOINT_DRAWS: Final = 1
 
 
 @dataclass(frozen=True, eq=False)
