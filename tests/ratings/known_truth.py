@@ -62,6 +62,32 @@ def true_ter(u: np.ndarray, patients: pd.DataFrame) -> np.ndarray:
     return 100 * np.interp(u, grid, rates)
 
 
+def exact_p(patients: pd.DataFrame, slope: float) -> np.ndarray:
+    """Give each therapist's probability of a TER below the minimum by sums over grids alone.
+
+    The slope is taken as given; the mean and the SD of the effects have the priors of the package.
+    """
+    x, y = patients["severity"].to_numpy(), patients["recovered"].to_numpy(float)
+    first = np.flatnonzero(~patients["therapist_id"].duplicated().to_numpy())
+    u = np.linspace(-3, 3, 121)
+    means, sds = np.linspace(-0.12, 0.12, 9), np.linspace(0.2, 0.7, 26)
+    eta = slope * x[:, None] + u
+    likelihood = np.add.reduceat(y[:, None] * eta - np.logaddexp(0, eta), first)
+    likelihood = np.exp(likelihood - likelihood.max(axis=1, keepdims=True))
+    threshold = np.interp(MINIMUM, 100 * expit(eta).mean(axis=0), u)
+    below = np.clip((threshold - u) / (u[1] - u[0]) + 0.5, 0, 1)
+    log_weight, p = np.empty((9, 26)), np.empty((9, 26, len(first)))
+    for at in np.ndindex(9, 26):
+        mean, sd = means[at[0]], sds[at[1]]
+        prior = np.exp(-0.5 * ((u - mean) / sd) ** 2)
+        joint = likelihood * (prior / prior.sum())
+        evidence = joint.sum(axis=1)
+        log_weight[at] = np.log(evidence).sum() - 0.5 * sd**2
+        p[at] = joint @ below / evidence
+    weight = np.exp(log_weight - log_weight.max())
+    return np.tensordot(weight / weight.sum(), p, axes=2)
+
+
 def replicate(seed: int) -> dict[str, np.ndarray]:
     """Simulate a network, rate it, and put the ratings beside the truth."""
     rng = np.random.default_rng([seed, 1])
@@ -74,6 +100,7 @@ def replicate(seed: int) -> dict[str, np.ndarray]:
     true_rank = rankdata(-truth.u)
     return {
         "p": table["p_below_minimum"].to_numpy(float),
+        "p_exact": exact_p(patients, SLOPE),
         "low": true_ter(truth.u, patients) < MINIMUM,
         "covered": (table["rank_q05"] <= true_rank) & (true_rank <= table["rank_q95"]),
         "support": (table["status"] == "support").to_numpy(),
@@ -117,9 +144,16 @@ def summarise(replicates: list[dict[str, np.ndarray]]) -> dict[str, object]:
     def pooled(name: str) -> np.ndarray:
         return np.concatenate([np.asarray(r[name]) for r in replicates])
 
-    p, low = pooled("p"), pooled("low")
-    bins = [(0.0, 0.05), (0.05, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 0.95), (0.95, 1.0)]
+    p, p_exact, low = pooled("p"), pooled("p_exact"), pooled("low")
     near = (p > 0.85) & (p < 0.95)
+
+    def calibration(p: np.ndarray, low: np.ndarray) -> list[list[float]]:
+        bins = [(0.0, 0.05), (0.05, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 0.95), (0.95, 1.0)]
+        return [
+            [a, b, int(inside.sum()), float(p[inside].mean()), float(low[inside].mean())]
+            for a, b in bins
+            if (inside := (p >= a) & (p < b)).any()
+        ]
 
     def false_share(name: str) -> tuple[float, float]:
         shares = [(r[name] & ~r["low"]).sum() / max(r[name].sum(), 1) for r in replicates]
@@ -129,11 +163,9 @@ def summarise(replicates: list[dict[str, np.ndarray]]) -> dict[str, object]:
     return {
         "replicates": len(replicates),
         "given_0.85_to_0.95": [int(near.sum()), float(p[near].mean()), float(low[near].mean())],
-        "calibration": [
-            [a, b, int(inside.sum()), float(p[inside].mean()), float(low[inside].mean())]
-            for a, b in bins
-            if (inside := (p >= a) & (p < b)).any()
-        ],
+        "calibration": calibration(p, low),
+        "calibration_of_exact_p": calibration(p_exact, low),
+        "largest_difference_to_exact_p": float(np.abs(p - p_exact).max()),
         "rank_coverage": float(pooled("covered").mean()),
         "false_flags": {name: false_share(name) for name in ("support", "flag_fdr", "flag_loss")},
         "flagged": {name: float(pooled(name).mean()) for name in ("support", "flag_fdr", "flag_loss")},
