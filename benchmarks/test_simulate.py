@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import pytest
 from numba import njit
+from pandas.testing import assert_frame_equal
 
 import ter
 from benchmarks import reference
@@ -161,6 +162,21 @@ def test_count_outcomes_two_cores(beside, problem: Problem, simulation: Simulati
         items=patients,
     )[COUNTS].to_numpy()
     np.testing.assert_array_equal(counts, count(1)[COUNTS].to_numpy())
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="numba was started with one thread only")
+def test_simulate_two_cores(beside, problem: Problem, simulation: Simulation, patients: Items):
+    scenario = simulation.scenario
+
+    def simulate(threads: int) -> Simulation:
+        numba.set_num_threads(threads)
+        try:
+            return ter.simulate(scenario, seed=problem.seed)
+        finally:
+            numba.set_num_threads(1)
+
+    drawn = beside(lambda: simulate(2), Yardstick("one core", lambda: simulate(1)), rounds=7, items=patients)
+    assert_frame_equal(drawn.episodes, simulation.episodes)
 
 
 FIRST_CALL = """

@@ -32,7 +32,10 @@ def run(
     sessions: Annotated[bool, typer.Option("--sessions", help="Write the table of sessions too.")] = False,
     stream: Annotated[
         bool,
-        typer.Option("--stream", help="Write episodes alone, some therapists at a time: for large networks."),
+        typer.Option(
+            "--stream",
+            help="Write episodes and scenario alone, some therapists at a time: for large networks.",
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", "--force", help="Replace an earlier simulation in the folder.")
@@ -40,7 +43,7 @@ def run(
 ) -> None:
     """Simulate a network of therapists whose truth is known."""
     from ter.errors import OptionError
-    from ter.simulation import Scenario, read_scenario, stream_episodes, write_simulation
+    from ter.simulation import Scenario, read_scenario, stream_simulation, write_simulation
     from ter.simulation import simulate as simulated
 
     if (preset is None) == (scenario is None):
@@ -52,12 +55,10 @@ def run(
         seed = 1 if file_seed is None else file_seed
     if stream:
         if sessions:
-            raise OptionError("--stream writes episodes alone; leave out --sessions.")
+            raise OptionError("--stream writes episodes and scenario alone; leave out --sessions.")
         with shown() as progress:
-            progress.step("Simulating the therapists")
-            written = stream_episodes(
-                chosen, seed, out / "episodes.parquet", overwrite=overwrite, progress=progress.count
-            )
+            progress.step("Simulating the therapists", "therapists")
+            written = stream_simulation(chosen, seed, out, overwrite=overwrite, progress=progress.count)
         typer.echo(f"{chosen.network.n_therapists:,} therapists, {written:,} episodes: {out}")
         return
     simulation = simulated(chosen, seed, sessions=sessions)

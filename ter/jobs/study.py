@@ -11,7 +11,7 @@ from ter.jobs.files import new_file
 from ter.jobs.progress import SILENT, Progress
 from ter.settings.study import StudyRequest
 from ter.simulation.studies import StudyResult, run_study
-from ter.simulation.studies.store import REPLICATES
+from ter.simulation.studies.store import REPLICATES, differences
 from ter.simulation.studies.study import fingerprint_of, identity_of
 
 TABLE_CSV, TABLE_PARQUET, SUMMARY = "results.csv", "results.parquet", "summary.txt"
@@ -50,7 +50,7 @@ def run_study_job(request: StudyRequest, progress: Progress = SILENT) -> StudyRe
         for name in FILES:
             (request.out / name).unlink(missing_ok=True)
     _refuse_finished(request, identity)
-    progress.step(f"Running {request.replicates:,} replicates of the study {request.name}")
+    progress.step(f"Running {request.replicates:,} replicates of the study {request.name}", "replicates")
     heard = _Counted(progress)
     try:
         result = run_study(
@@ -122,10 +122,16 @@ def _refuse_finished(request: StudyRequest, identity: dict[str, Any]) -> None:
         finished = json.loads(path.read_text(encoding="utf-8"))
         same = finished["fingerprint"] == fingerprint_of(identity)
         done = int(finished["replicates"])
+        how = "" if same else differences(finished, identity)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged ({error}): name another folder, or delete it.") from error
-    if not (same and request.replicates > done):
+    if not same:
         raise OptionError(
-            f"{request.out} holds a finished study of {done:,} replicates. Name another folder, or ask for "
-            "it to be overwritten; the same study with more replicates goes on from there."
+            f"{request.out} holds a finished study of {done:,} replicates, which differs from this one in "
+            f"{how}. Name another folder with --out, or replace it with --overwrite."
+        )
+    if request.replicates <= done:
+        raise OptionError(
+            f"{request.out} holds a finished study of {done:,} replicates: this one. Ask for more with "
+            f"--replicates {2 * done}, and it goes on from there; or begin anew with --overwrite."
         )

@@ -12,6 +12,7 @@ from numba import njit
 
 from ter.kernels._jit import BARE
 from ter.kernels.alias import pick, times
+from ter.kernels.memory import fetch, low_product
 from ter.kernels.patients import (
     GAD7,
     MOST_MISSED,
@@ -24,7 +25,7 @@ from ter.kernels.patients import (
     Key,
     Tables,
     Truth,
-    chance,
+    fraction,
     high,
     low,
     word,
@@ -35,12 +36,15 @@ from ter.kernels.rng import below, bits, uniform
 ATTENDED, DNA, CANCELLED = range(3)
 
 # Sides of the threshold, in the rows of the tables of last scores.
-_RECOVERED, _STILL_BELOW, _ABOVE = range(3)
+_RECOVERED, _STILL_BELOW, _ABOVE = np.int32(0), np.int32(1), np.int32(2)
 DRAWS_OF_APPOINTMENTS = 1024  # counters kept for a patient's appointments, of eight words each
 
 
 #: PHQ-9, GAD-7 and the specific measure, -1 where there is none.
-Scores = tuple[int, int, int]
+Scores = tuple[np.int32, np.int32, np.int32]
+
+# Typed: numba makes 64 bits of a plain int or float.
+_PHQ9, _GAD7, _NONE, _ONE = np.int32(PHQ9), np.int32(GAD7), np.int32(-1), np.float32(1.0)
 
 
 class Course(NamedTuple):
@@ -57,10 +61,10 @@ class Course(NamedTuple):
 class Start(NamedTuple):
     """What is known at the start and matters for the scores at the end."""
 
-    phq9: int
-    gad7: int
-    measure: int
-    anxiety: int
+    phq9: np.int32
+    gad7: np.int32
+    measure: np.int32
+    anxiety: np.int32
     case: bool
 
 
@@ -76,15 +80,26 @@ def course_of(code: int, start: int) -> Course:
 
 
 @njit(**BARE)
-def last_score(side: int, response: int, measure: int, first: int, draw: np.uint64, t: Tables) -> int:
+def last_score(
+    side: np.int32, response: np.int32, measure: np.int32, first: np.int32, draw: np.uint64, t: Tables
+) -> np.int32:
     """Draw the score at the end of one measure, by 32 random bits."""
-    width = np.uint64(t.highest[measure] + 1)
-    row = np.uint64(side * t.above.shape[0] + response) * width + np.uint64(first)
-    return pick(t.last, t.last_first[measure] + times(row, width), width, t.last_high, draw)
+    width = np.uint32(fetch(t.highest, measure) + np.int32(1))
+    row = np.uint32(np.int32(side * np.int32(t.n_responses)) + response)
+    row = np.uint32(low_product(row, width) + np.uint32(first))
+    begin = np.uint32(fetch(t.last_first, measure) + low_product(row, width))
+    return np.int32(pick(t.last, begin, width, t.last_high, draw))
 
 
 @njit(**BARE)
-def side_of(recovered: bool, below: bool) -> int:
+def above_at(response: np.int32, measure: np.int32, first: np.int32, t: Tables) -> np.float32:
+    """Give the probability that a last score is above, before the outcome is imposed."""
+    row = np.int32(np.int32(response * np.int32(t.highest.size)) + measure)
+    return fetch(t.above, np.int32(np.int32(row * np.int32(t.n_points)) + first))
+
+
+@njit(**BARE)
+def side_of(recovered: bool, below: bool) -> np.int32:
     """Give the side of the threshold on which a last score lies."""
     side = _STILL_BELOW if below else _ABOVE
     return _RECOVERED if recovered else side
@@ -100,35 +115,35 @@ def last_scores(key: Key, i: int, p: Start, recovered: bool, t: Tables) -> Score
 
     Returns
     -------
-    phq9, gad7, anxiety : int
+    phq9, gad7, anxiety : int32
         `anxiety` is -1 where there is no specific measure.
     """
+    # Choices and no branches, and 32 bits a number, so that loops take sixteen patients at once.
     w = word(key, i, WORD_RESPONSE_SIDES)
-    response = np.int64(times(high(w), np.uint64(t.above.shape[0])) >> np.uint64(32))
-    deciding = p.measure if p.measure >= 0 else GAD7
-    first = p.anxiety if p.measure >= 0 else p.gad7
+    response = np.int32(times(high(w), np.uint64(t.n_responses)) >> np.uint64(32))
+    specific = p.measure >= 0
+    deciding = p.measure if specific else _GAD7
+    first = p.anxiety if specific else p.gad7
     draws = word(key, i, WORD_SIDE_PHQ9)
-    # One number says which of the two are above: neither, anxiety alone, PHQ-9 alone, both. Choices and no
-    # branches, because nobody could predict them.
-    a = t.above[response, PHQ9, p.phq9]
-    b = t.above[response, deciding, first]
-    neither = (1.0 - a) * (1.0 - b)
-    u = chance(low(w))
-    u = neither + u * (1.0 - neither) if p.case else u
-    anxiety_alone = neither + (1.0 - a) * b
-    phq9_alone = anxiety_alone + a * (1.0 - b)
+    # One number says which of the two are above: neither, anxiety alone, PHQ-9 alone, both.
+    a = above_at(response, _PHQ9, p.phq9, t)
+    b = above_at(response, deciding, first, t)
+    neither = (_ONE - a) * (_ONE - b)
+    u = fraction(np.uint32(low(w)))
+    u = neither + u * (_ONE - neither) if p.case else u
+    anxiety_alone = neither + (_ONE - a) * b
+    phq9_alone = anxiety_alone + a * (_ONE - b)
     below_phq9 = u < anxiety_alone
     below_anxiety = (u < neither) | ((u >= anxiety_alone) & (u < phq9_alone))
-    below_gad7 = chance(high(draws)) >= t.above[response, GAD7, p.gad7]
+    below_gad7 = fraction(np.uint32(high(draws))) >= above_at(response, _GAD7, p.gad7, t)
     side_phq9 = side_of(recovered, below_phq9)
     side_anxiety = side_of(recovered, below_anxiety)
     side_gad7 = side_of(recovered, below_gad7)
-    phq9 = last_score(side_phq9, response, PHQ9, p.phq9, low(draws), t)
+    phq9 = last_score(side_phq9, response, _PHQ9, p.phq9, low(draws), t)
     draws = word(key, i, WORD_ANXIETY_GAD7)
     last = last_score(side_anxiety, response, deciding, first, high(draws), t)
-    if p.measure < 0:
-        return phq9, last, -1
-    return phq9, last_score(side_gad7, response, GAD7, p.gad7, low(draws), t), last
+    follows = last_score(side_gad7, response, _GAD7, p.gad7, low(draws), t)
+    return phq9, follows if specific else last, last if specific else _NONE
 
 
 @njit(**BARE)
@@ -138,14 +153,20 @@ def measured_once(key: Key, i: int, p: Start, recovered: bool, truth: Truth) -> 
     That counts as not recovered, so it happens to nobody who recovered. Nor does it to patients with a
     specific measure: without its last score GAD-7 would decide who was at caseness.
     """
-    drawn = chance(high(word(key, i, WORD_ONCE_SPECIFIC))) < truth.missing_last
+    drawn = fraction(np.uint32(high(word(key, i, WORD_ONCE_SPECIFIC)))) < np.float32(truth.missing_last)
     return (not recovered) & (p.measure < 0) & drawn
 
 
 @njit(**BARE)
 def score_at(
-    first: int, last: int, session: int, sessions: int, lowest: int, highest: int, noise: float
-) -> int:
+    first: np.int32,
+    last: np.int32,
+    session: int,
+    sessions: int,
+    lowest: int,
+    highest: int,
+    noise: float,
+) -> np.int32:
     """Give the score at an attended session (0: the first).
 
     It starts and ends where the episode says. Between, it falls faster early than late, with a noise of a
@@ -157,7 +178,7 @@ def score_at(
         return last
     done = session / (sessions - 1)
     score = first + (last - first) * done * (2.0 - done) + (noise - 0.5) * 0.2 * (highest - lowest)
-    return min(max(round(score), lowest), highest)
+    return np.int32(min(max(round(score), lowest), highest))
 
 
 @njit(**BARE)

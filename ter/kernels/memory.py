@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
 from llvmlite import ir
 from numba import config, types
 from numba.extending import intrinsic
@@ -18,12 +19,17 @@ from numba.extending import intrinsic
 NO_JIT: Final[bool] = bool(config.DISABLE_JIT)  # type: ignore[attr-defined]
 # LLVM takes half of the vector registers' width where the processor once ran slower with all of it.
 _WIDE = '"prefer-vector-width"="512"'
+_TABLES = "tables"
 
 
-def _scope(module: Any) -> Any:
-    """Give the list of one alias scope: "what `fetch` reads" (LLVM language reference, "noalias")."""
-    scope = module.add_metadata(["ter: tables", module.add_metadata(["ter"])])
-    return module.add_metadata([scope])
+def _scopes(builder: Any, *names: str) -> Any:
+    """Give a list of alias scopes (LLVM language reference, "noalias"): what is read lies in one of them."""
+    domain = builder.module.add_metadata(["ter"])
+    return builder.module.add_metadata([builder.module.add_metadata([name, domain]) for name in names])
+
+
+def _own_scope(builder: Any) -> str:
+    return f"read in {builder.function.name}"
 
 
 def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -35,7 +41,17 @@ def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any
 def _fetch(typing_context: Any, array: Any, index: Any) -> Any:
     def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value = builder.load(_element(context, builder, signature.args[0], *arguments))
-        value.set_metadata("alias.scope", _scope(builder.module))
+        value.set_metadata("alias.scope", _scopes(builder, _TABLES))
+        return value
+
+    return array.dtype(array, index), compiled
+
+
+@intrinsic
+def _read(typing_context: Any, array: Any, index: Any) -> Any:
+    def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value = builder.load(_element(context, builder, signature.args[0], *arguments))
+        value.set_metadata("alias.scope", _scopes(builder, _own_scope(builder)))
         return value
 
     return array.dtype(array, index), compiled
@@ -47,7 +63,20 @@ def _put(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
         set.add(builder.function.attributes, _WIDE)
         element = _element(context, builder, signature.args[0], *arguments[:2])
         cast = context.cast(builder, arguments[2], signature.args[2], signature.args[0].dtype)
-        builder.store(cast, element).set_metadata("noalias", _scope(builder.module))
+        scopes = _scopes(builder, _TABLES, _own_scope(builder))
+        builder.store(cast, element).set_metadata("noalias", scopes)
+        return context.get_dummy_value()
+
+    return types.void(array, index, value), compiled
+
+
+@intrinsic
+def _put_past(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
+    def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        element = _element(context, builder, signature.args[0], *arguments[:2])
+        cast = context.cast(builder, arguments[2], signature.args[2], signature.args[0].dtype)
+        once = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        builder.store(cast, element).set_metadata("nontemporal", once)
         return context.get_dummy_value()
 
     return types.void(array, index, value), compiled
@@ -61,6 +90,34 @@ def _put_eight(typing_context: Any, array: Any, index: Any, word: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, index, word), compiled
+
+
+@intrinsic
+def _low_product(typing_context: Any, a: Any, b: Any) -> Any:
+    def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.mul(*arguments)
+
+    return types.uint32(types.uint32, types.uint32), compiled
+
+
+@intrinsic
+def _high_product(typing_context: Any, a: Any, b: Any) -> Any:
+    def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        whole = ir.IntType(32)
+        multiply = builder.module.declare_intrinsic(
+            "llvm.umul.fix", [whole], ir.FunctionType(whole, [whole, whole, whole])
+        )
+        return builder.call(multiply, [*arguments, ir.Constant(whole, 32)])
+
+    return types.uint32(types.uint32, types.uint32), compiled
+
+
+def _plain_low_product(a: Any, b: Any) -> Any:
+    return np.uint32(int(a) * int(b) & 0xFFFFFFFF)
+
+
+def _plain_high_product(a: Any, b: Any) -> Any:
+    return np.uint32(int(a) * int(b) >> 32)
 
 
 def _plain_fetch(array: Any, index: Any) -> Any:
@@ -78,8 +135,19 @@ def _plain_put_eight(array: Any, index: Any, word: Any) -> None:
 
 #: ``fetch(array, index)``: an element of an array that nobody writes meanwhile.
 fetch: Callable[..., Any] = _plain_fetch if NO_JIT else _fetch
-#: ``put(array, index, value)``: store an element of an array that nobody fetches from meanwhile.
+#: ``read(array, index)``: an element that is not written by the function that reads it.
+read: Callable[..., Any] = _plain_fetch if NO_JIT else _read
+#: ``put(array, index, value)``: store an element that is neither fetched by anybody meanwhile, nor read by
+#: the same function.
 put: Callable[..., Any] = _plain_put if NO_JIT else _put
+#: ``put_past(array, index, value)``: store an element past the caches, one after the other: of an array that
+#: is too large for them nothing need be read before it is written.
+put_past: Callable[..., Any] = _plain_put if NO_JIT else _put_past
+#: ``high_product(a, b)``: the high 32 bits of the product of two uint32. Said as a product of fixed-point
+#: numbers it takes LLVM fewer steps than as one of 64 bits.
+high_product: Callable[..., Any] = _plain_high_product if NO_JIT else _high_product
+#: ``low_product(a, b)``: the low 32 bits of the product of two uint32, which numba would widen to 64.
+low_product: Callable[..., Any] = _plain_low_product if NO_JIT else _low_product
 #: ``put_eight(array, index, word)``: store the eight bytes of a uint64, the lowest first, into an array of
 #: uint8.
 put_eight: Callable[..., Any] = _plain_put_eight if NO_JIT else _put_eight

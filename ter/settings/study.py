@@ -12,6 +12,7 @@ from ter.errors import OptionError
 from ter.settings.toml import read_toml, refuse_unknown
 from ter.simulation import PRESETS, Scenario, read_scenario
 from ter.simulation.studies import STUDIES, Study
+from ter.simulation.studies.run import check_replicates
 
 #: The table of a settings file with what only this study knows.
 OWN: Final = "settings"
@@ -65,6 +66,7 @@ class StudyRequest:
         if not isinstance(self.overwrite, bool):
             raise OptionError(f"overwrite must be true or false, not {self.overwrite!r}.")
         # Refuses what is out of range before anything is simulated.
+        check_replicates(self.replicates)
         self.study()
 
     @classmethod

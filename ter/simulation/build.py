@@ -16,7 +16,7 @@ from ter.kernels.patients import MOST_MISSED, N_GAD7, Record, Tables, Truth
 from ter.measures import MEASURES
 from ter.simulation import tables as t
 from ter.simulation.calendar import Calendar
-from ter.simulation.parts import Courses, Effects
+from ter.simulation.parts import Courses
 from ter.simulation.population import Population
 from ter.simulation.scenario import Scenario
 
@@ -61,11 +61,10 @@ class Codes:
     levels: tuple[IntArray, ...]
 
 
-def cells_of(record: Record, group: int) -> NDArray[np.uint16]:
+def cells_of(record: Record, group: int) -> NDArray[np.uint8]:
     """Give the combination of levels in a group of factors, of each patient of a record."""
     n = record.service.size
-    pair = record.pairs[group // 2 * n : (group // 2 + 1) * n]
-    return (pair >> np.uint32(16 * (group % 2))).astype(np.uint16)
+    return record.cells[group * n : (group + 1) * n]
 
 
 def alias(p: FloatArray, bits: np.uint64 | None = None) -> Alias:
@@ -177,7 +176,7 @@ def build_tables(
     population = scenario.population
     p = t.decile_shares(population, deprivation_tilt)
     unrecorded = population.imd_unrecorded
-    tables, codes = _shared_tables(population, scenario.courses, scenario.effects)
+    tables, codes = _shared_tables(population, scenario.courses)
     return tables._replace(
         deciles=alias(np.hstack([p * (1 - unrecorded), p * unrecorded])),
         starts=calendar.entries,
@@ -187,7 +186,7 @@ def build_tables(
 
 # Cached, because a study simulates one population many times; the kernels only read the tables.
 @lru_cache(maxsize=4)
-def _shared_tables(population: Population, courses: Courses, effects: Effects) -> tuple[Tables, Codes]:
+def _shared_tables(population: Population, courses: Courses) -> tuple[Tables, Codes]:
     """Give all tables, but for deciles and starts."""
     problem, measure, share = problems_of(population)
     measures = t.measures_of(population)
@@ -199,7 +198,6 @@ def _shared_tables(population: Population, courses: Courses, effects: Effects) -
     sizes = np.array([group.words.size for group in groups], dtype=np.uint64)
     effect_sizes = np.array([effect.size for effect in group_effects], dtype=np.uint64)
     course_words, course_high = _course_words(courses)
-    sessions, dna, cancelled, interval = course_codes()
     last, above = t.last_shares(courses, measures)
     last_high = threshold_bits(max(part.shape[1] for part in last))
     last_words = [alias(part, last_high).words for part in last]
@@ -220,20 +218,20 @@ def _shared_tables(population: Population, courses: Courses, effects: Effects) -
         group_effect_first=(np.cumsum(effect_sizes) - effect_sizes).astype(np.uint64),
         specific_first=alias(t.specific_first_shares(measures, population.specific_first)),
         last=np.concatenate(last_words),
-        last_first=np.cumsum([0, *(part.size for part in last_words[:-1])]).astype(np.uint64),
+        last_first=np.cumsum([0, *(part.size for part in last_words[:-1])]).astype(np.uint32),
         last_high=last_high,
-        above=above,
+        above=above.ravel().astype(np.float32),
+        n_responses=above.shape[0],
+        n_points=above.shape[2],
         starts=np.zeros(1, np.uint64),
         starts_shift=np.uint64(0),
-        span=interval * (sessions + dna + cancelled - 1),
         problem_effect=np.array([float(population.problems[k].effect) for k in problem]),
-        problem_measure=measure,
+        problem_measure=measure.astype(np.int32),
         first_specific=len(population.problems),
-        history_effect=np.asarray(effects.prior * prior + effects.wait * wait, dtype=np.float64),
-        highest=np.array([int(MEASURES[key].high) for key in measures]),
+        highest=np.array([int(MEASURES[key].high) for key in measures], np.int32),
         lowest=np.array([int(MEASURES[key].low) for key in measures]),
         caseness=np.array([t.caseness(key) for key in measures]),
-        change=np.array([int(MEASURES[key].reliable_change or 0) for key in measures]),
+        change=np.array([int(MEASURES[key].reliable_change or 0) for key in measures], np.int32),
     )
     codes = Codes(
         measures=measures,
@@ -255,7 +253,7 @@ def _joined(parts: Sequence[NDArray], dtype: type) -> NDArray:  # type: ignore[t
 def build_truth(scenario: Scenario, calendar: Calendar, last_day: int) -> Truth:
     """Give the scenario's numbers that the kernels use as they are; days since 1970-01-01."""
     e, p, c, n_services = scenario.effects, scenario.population, scenario.courses, scenario.network.n_services
-    ages = t.band_shares(p.ages)
+    ages, waits = t.band_shares(p.ages), t.band_shares(p.waits)
     first_age = int(np.flatnonzero(ages)[0])
     completion = min(max(c.completion, 1e-300), 1 - 1e-16)  # finite log-odds; no draw can tell
     floats = (
@@ -267,6 +265,8 @@ def build_truth(scenario: Scenario, calendar: Calendar, last_day: int) -> Truth:
         e.imd * (t.IMD_STAND_IN - 1) + e.imd_missing,
         e.wsas,
         e.wsas * t.WSAS_STAND_IN + e.wsas_missing,
+        e.prior,
+        e.wait,
         t.SEVERITY_CENTRE,
         t.SEVERITY_SCALE,
         (n_services - 1) / max(scenario.network.crossing, 1e-30),
@@ -280,7 +280,8 @@ def build_truth(scenario: Scenario, calendar: Calendar, last_day: int) -> Truth:
         c.completion_by_phq9,
         c.missing_last,
         1 / (ages.size - first_age),
+        1 / waits.size,
     )
-    whole = (t.SEVERITIES.size, ages.size - first_age, first_age, t.band_shares(p.waits).size)
+    whole = (t.SEVERITIES.size, ages.size - first_age, first_age, waits.size)
     # A whole number where a float belongs would compile the kernels anew.
     return Truth._make([*(float(value) for value in floats), *whole, calendar.first_day, last_day])

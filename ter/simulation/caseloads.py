@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -13,23 +14,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ter.errors import OptionError
-from ter.kernels import episodes as episode_kernel
 from ter.kernels import simulate as kernel
 from ter.kernels.patients import Caseloads, Record, Tables, Truth
 from ter.simulation.build import Codes, build_tables, build_truth
 from ter.simulation.calendar import Calendar, day_number, make_calendar
-from ter.simulation.frames import (
-    BYTES_AN_EPISODE,
-    episodes_frame,
-    new_columns,
-    services_frame,
-    sessions_frame,
-    therapist_ids,
-    therapists_frame,
-)
+from ter.simulation.ids import therapist_ids
 from ter.simulation.network import Roster, draw_roster
-from ter.simulation.room import Room
 from ter.simulation.scenario import Scenario
+from ter.simulation.threads import together
 
 IntArray = NDArray[np.int64]
 
@@ -37,7 +29,7 @@ LARGEST_SEED = 2**64 - 1
 _PARTS_A_THREAD = 4  # therapists differ in caseload, so that equal parts are not equal work
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Simulation:
     """A simulated network with its truth.
 
@@ -63,6 +55,11 @@ class Simulation:
     probability: NDArray[np.float64]
     scenario: Scenario
     seed: int
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.episodes):,} episodes, {len(self.therapists):,} therapists"
+        named = f'"{self.scenario.name}", seed {self.seed}'
+        return f"<ter.Simulation: {counts}, {len(self.services):,} services; {named}>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +106,11 @@ class Setup:
         work_before = np.concatenate([[0], np.cumsum(c.n + 1)])
         targets = np.linspace(0, work_before[-1], threads * _PARTS_A_THREAD + 1)
         cuts = np.unique(np.searchsorted(work_before, targets)).tolist()
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(fill, cuts[:-1], cuts[1:]))
+        together([partial(fill, j0, j1) for j0, j1 in pairwise(cuts)])
 
     def record(self) -> Record:
         """Draw all patients."""
-        n, n_pairs = int(self.caseloads.n.sum()), self.codes.n_groups // 2
+        n = int(self.caseloads.n.sum())
         record = Record(
             service=np.empty(n, np.int32),
             decile=np.empty(n, np.uint8),
@@ -123,17 +119,22 @@ class Setup:
             scores=np.empty(n, np.uint16),
             wsas=np.empty(n, np.uint8),
             history=np.empty(n, np.uint16),
-            pairs=np.empty(n_pairs * n, np.uint32),
+            cells=np.empty(self.codes.n_groups * n, np.uint8),
             anxiety=np.empty(n, np.int16),
             course=np.empty(n, np.uint16),
             start=np.empty(n, np.uint16),
             completed=np.empty(n, np.uint8),
             case=np.empty(n, np.uint8),
             recovered=np.empty(n, np.uint8),
-            log_odds=np.empty(n),
         )
         self.run(kernel.write_record, record)
         return record
+
+    def log_odds(self, record: Record) -> NDArray[np.float64]:
+        """Give the true log-odds of recovery of each patient of a record."""
+        out = np.empty(record.service.size)
+        self.run(kernel.write_log_odds, record, out)
+        return out
 
 
 def set_up(scenario: Scenario, seed: int, therapists: Iterable[int] | None = None) -> Setup:
@@ -187,35 +188,29 @@ def simulate(
     OptionError
         For a seed or therapists out of range.
     """
+    # Its kernels take time to load, and counts need none of them.
+    from ter.simulation.assembly import episodes_beside, sessions_of
+    from ter.simulation.frames import services_frame, therapists_frame
+
     setup = set_up(scenario, seed, therapists)
     record = setup.record()
-    episodes = episodes_of(setup, record)
+    episodes, (therapist_table, service_table) = episodes_beside(
+        setup,
+        record,
+        [
+            partial(therapists_frame, scenario, setup.roster),
+            partial(services_frame, scenario, setup.roster),
+        ],
+    )
     return Simulation(
         episodes=episodes,
-        sessions=_sessions(setup, record, episodes) if sessions else None,
-        therapists=therapists_frame(scenario, setup.roster),
-        services=services_frame(scenario, setup.roster),
-        probability=1.0 / (1.0 + np.exp(-record.log_odds)),
+        sessions=sessions_of(setup, record, episodes) if sessions else None,
+        therapists=therapist_table,
+        services=service_table,
+        probability=1.0 / (1.0 + np.exp(-setup.log_odds(record))),
         scenario=scenario,
         seed=int(seed),
     )
-
-
-def episodes_of(setup: Setup, record: Record) -> pd.DataFrame:
-    """Give the table of episodes, with the outcome columns, of what was drawn."""
-    room = Room(record.service.size * BYTES_AN_EPISODE)
-    columns = new_columns(record.service.size, room)
-    setup.run(episode_kernel.write_columns, record, columns)
-    return episodes_frame(setup.scenario, setup.caseloads, setup.codes, record, columns, room)
-
-
-def _sessions(setup: Setup, record: Record, episodes: pd.DataFrame) -> pd.DataFrame:
-    counts = np.empty(len(episodes), np.int64)
-    setup.run(episode_kernel.count_appointments, record, counts)
-    first_row = np.cumsum(counts) - counts
-    rows = np.empty((len(episode_kernel.APPOINTMENT_FIELDS), int(counts.sum())), np.int32)
-    setup.run(episode_kernel.write_appointments, record, first_row, rows)
-    return sessions_frame(episodes, rows)
 
 
 def count_outcomes(scenario: Scenario, seed: int, *, therapists: Iterable[int] | None = None) -> pd.DataFrame:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from ter.kernels import episodes as kernel
@@ -15,8 +14,8 @@ from ter.kernels import text
 from ter.kernels.courses import ATTENDED
 from ter.kernels.patients import Caseloads, Record
 from ter.measures import OUTCOME_COLUMNS
-from ter.schema.text import TEXT_DTYPE
 from ter.simulation.build import Codes, cells_of
+from ter.simulation.ids import id_names, id_width, service_ids, text_column, therapist_ids
 from ter.simulation.network import AGENCIES, Roster
 from ter.simulation.room import Room
 from ter.simulation.scenario import Scenario
@@ -24,7 +23,7 @@ from ter.simulation.scenario import Scenario
 IntArray = NDArray[np.int64]
 
 #: Of the table, about: what `Room` is asked for.
-BYTES_AN_EPISODE = 520
+BYTES_AN_EPISODE = 320
 #: Words for the status of an appointment, by its code.
 STATUSES = ("attended", "dna", "cancelled")
 _MINUTES = {"2": 30, "3": 50}
@@ -47,145 +46,153 @@ def days(values: NDArray[Any]) -> NDArray[np.datetime64]:
     return np.where(values < 0, np.datetime64("NaT", "s"), dates)
 
 
-def _text(offsets: IntArray, data: NDArray[np.uint8], validity: NDArray[np.uint8] | None = None) -> Any:
-    """Give a column of text from Arrow's buffers, without a Python object for each."""
-    bitmap = None if validity is None else pa.py_buffer(validity)
-    array = pa.LargeStringArray.from_buffers(
-        offsets.size - 1, pa.py_buffer(offsets), pa.py_buffer(data[: offsets[-1]]), bitmap
-    )
-    if TEXT_DTYPE == "str":
-        return pd.array(array, dtype=TEXT_DTYPE)
-    return array.to_numpy(zero_copy_only=False)
+def words(
+    codes: NDArray[Any],
+    names: Sequence[str],
+    room: Room | None = None,
+    *,
+    places: NDArray[Any] | None = None,
+) -> Any:
+    """Give a column of words by their codes, missing where the code is negative or the word empty.
 
-
-def words(codes: NDArray[Any], names: Sequence[str], room: Room | None = None) -> Any:
-    """Give a column of words by their codes, missing where the code is negative or the word empty."""
-    known = (
-        np.minimum(codes, len(names)) if codes.dtype.kind == "u" else np.where(codes < 0, len(names), codes)
-    )
+    `places` says which name each code stands for; by default they are counted in order.
+    """
     spelled = [*(name.encode() for name in names), b""]
-    eights = max(1, -(-max(map(len, spelled)) // 8))
-    table = np.frombuffer(b"".join(name.ljust(8 * eights, b"\0") for name in spelled), np.dtype("<u8"))
-    lengths = np.array([len(name) for name in spelled])
+    longest = max(map(len, spelled))
+    eights = max(1, -(-longest // 8))
+    table = np.frombuffer(b"".join(word.ljust(8 * eights, b"\0") for word in spelled), np.uint64)
+    marks = np.array([len(word) | (int(text.THERE) if word else 0) for word in spelled], np.uint64)
+    if places is None and codes.dtype.kind == "i":
+        codes = np.where(codes < 0, len(names), codes)
+    elif places is None:
+        places = np.arange(len(names))
+    if places is not None:  # -1 is the last: missing
+        table, marks = table.reshape(-1, eights)[places].ravel(), marks[places]
     room = room or Room(0)
     offsets = room.array(codes.size + 1, np.int64)
-    data = room.array(codes.size * int(lengths.max()) + 8 * eights, np.uint8)
+    data = room.array(codes.size * longest + 8 * eights, np.uint8)
     validity = room.array(-(-codes.size // 8), np.uint8)
-    there = (lengths > 0).astype(np.uint8)
-    text.write_words(known, table.reshape(-1, eights), lengths, there, offsets, data, validity)
-    return _text(offsets, data, validity)
-
-
-def numbered(letter: str, numbers: NDArray[Any], count: int, digits: int) -> Any:
-    """Give ids such as ``T001`` for numbers counted from 0, as wide as the last of `count` needs."""
-    width = max(digits, len(str(count)))
-    offsets = np.empty(numbers.size + 1, np.int64)
-    data = np.empty(numbers.size * (width + 1), np.uint8)
-    text.write_ids(ord(letter), numbers.astype(np.int64), width, offsets, data)
-    return _text(offsets, data)
-
-
-def therapist_ids(scenario: Scenario, numbers: IntArray) -> Any:
-    """Give the ids of therapists by their numbers: ``T001``."""
-    return numbered("T", numbers, scenario.network.n_therapists, 3)
+    small = codes.astype(np.uint8 if marks.size <= 256 else np.uint32, copy=False)
+    text.write_words(small, table, marks, offsets, data, validity)
+    return text_column(offsets, data, None if (marks >= text.THERE).all() else validity)
 
 
 def repeated_therapist_ids(scenario: Scenario, c: Caseloads, room: Room) -> Any:
     """Give the id of each episode's therapist."""
-    width, rows = max(3, len(str(scenario.network.n_therapists))), int(c.n.sum())
-    offsets, data = room.array(rows + 1, np.int64), room.array(rows * (width + 1), np.uint8)
+    width, rows = id_width(3, scenario.network.n_therapists), int(c.n.sum())
+    offsets, data = room.array(rows + 1, np.int64), room.array(rows * (width + 1) + text.SLACK, np.uint8)
     text.write_repeated_ids(ord("T"), c.number, c.n, width, offsets, data)
-    return _text(offsets, data)
+    return text_column(offsets, data)
 
 
-def service_ids(scenario: Scenario) -> Any:
-    """Give the ids of all services: ``S01``."""
-    return numbered("S", np.arange(scenario.network.n_services), scenario.network.n_services, 2)
-
-
-def part_ids(letters: str, scenario: Scenario, c: Caseloads, room: Room | None = None) -> list[Any]:
-    """Give the ids of episodes such as ``E001-0001``, once with each of the letters."""
-    width, part_width = max(3, len(str(scenario.network.n_therapists))), 4
-    longest = 2 + width + max(part_width, len(str(int(c.n.max(initial=0)))))
+def part_ids(letters: str, scenario: Scenario, c: Caseloads, room: Room | None = None) -> tuple[Any, Any]:
+    """Give the ids of episodes such as ``E001-0001``, once with each of two letters."""
+    width = id_width(3, scenario.network.n_therapists)
+    length = 2 + width + id_width(text.PART_DIGITS, int(c.n.max(initial=0)))
     rows = int(c.n.sum())
     room = room or Room(0)
-    offsets, data = room.array(rows + 1, np.int64), room.array(rows * longest, np.uint8)
-    text.write_part_ids(ord(letters[0]), c.number, c.n, width, part_width, offsets, data)
-    out = [_text(offsets, data)]
-    for letter in letters[1:]:
-        copy = room.array(data.size, np.uint8)
-        copy[:] = data
-        copy[offsets[:-1]] = ord(letter)
-        out.append(_text(offsets, copy))
-    return out
+    offsets = room.array(rows + 1, np.int64)
+    one, other = (room.array(rows * length + text.SLACK, np.uint8) for _ in range(2))
+    text.write_part_ids((ord(letters[0]), ord(letters[1])), c.number, c.n, width, offsets, one, other)
+    return text_column(offsets, one), text_column(offsets, other)
+
+
+#: Columns that have an array of marks where nothing is recorded.
+_MISSING = {
+    "phq9_last": "phq9_missing",
+    "gad7_last": "gad7_missing",
+    "wsas_first": "wsas_missing",
+    "imd_decile": "imd_missing",
+}
+#: Columns whose dtype has no mark for a missing value.
+_PLAIN = ("completed", "at_caseness")
+_DTYPES = {
+    **dict.fromkeys(("start_date", "end_date"), np.int64),
+    **dict.fromkeys(("age", "anxiety_first", "anxiety_last"), np.float64),
+    **dict.fromkeys((*OUTCOME_COLUMNS, *_MISSING.values(), "end_reason"), np.uint8),
+}
+#: Columns of the table in their order, after the ids of episode and patient.
+_BEFORE_FACTORS = (
+    "therapist_id",
+    "service_id",
+    "start_date",
+    "end_date",
+    "n_sessions",
+    "phq9_first",
+    "phq9_last",
+    "gad7_first",
+    "gad7_last",
+    "anxiety_measure",
+    "anxiety_first",
+    "anxiety_last",
+    "wsas_first",
+    "age",
+    "imd_decile",
+    "problem",
+    "prior_episodes",
+    "wait_days",
+)
+_AFTER_FACTORS = ("end_reason", "n_dna", "n_cancelled", *OUTCOME_COLUMNS)
 
 
 def new_columns(n: int, room: Room) -> kernel.Columns:
     """Give the columns of `n` episodes, to be filled."""
-    return kernel.Columns(
-        whole=room.array((len(kernel.WHOLE), n), np.int16),
-        phq9_missing=room.array(n, np.bool_),
-        gad7_missing=room.array(n, np.bool_),
-        wsas_missing=room.array(n, np.bool_),
-        imd_missing=room.array(n, np.bool_),
-        age=room.array(n, np.float64),
-        anxiety_first=room.array(n, np.float64),
-        anxiety_last=room.array(n, np.float64),
-        start=room.array(n, np.int64),
-        end=room.array(n, np.int64),
-        end_reason=room.array(n, np.uint8),
-        outcome=room.array((len(OUTCOME_COLUMNS), n), np.bool_),
-    )
+    return kernel.Columns._make(room.array(n, _DTYPES.get(name, np.int16)) for name in kernel.Columns._fields)
 
 
-def episodes_frame(
+def text_columns(
     scenario: Scenario, c: Caseloads, codes: Codes, r: Record, columns: kernel.Columns, room: Room
-) -> pd.DataFrame:
-    """Give the table of episodes, with the outcome columns."""
-    n = r.service.size
-    missing = {
-        "phq9_last": columns.phq9_missing,
-        "gad7_last": columns.gad7_missing,
-        "wsas_first": columns.wsas_missing,
-        "imd_decile": columns.imd_missing,
+) -> dict[str, Callable[[], Any]]:
+    """Give what makes the columns of text, by the column's name; ``ids`` makes the first two of the table."""
+    population = scenario.population
+
+    def factor(f: int) -> Callable[[], Any]:
+        levels = [level.name for level in population.factors[f].levels]
+        return lambda: words(cells_of(r, codes.group_of[f]), levels, room, places=codes.levels[f])
+
+    problems = [problem.name for problem in population.problems]
+    services = id_names("S", scenario.network.n_services, 2)
+    return {
+        "ids": lambda: part_ids("EP", scenario, c, room),
+        "therapist_id": lambda: repeated_therapist_ids(scenario, c, room),
+        "service_id": lambda: words(r.service.view(np.uint32), services, room),
+        "anxiety_measure": lambda: words(r.problem, codes.measures, room, places=codes.measure),
+        "problem": lambda: words(r.problem, problems, room, places=codes.problem),
+        **{part.column: factor(f) for f, part in enumerate(population.factors)},
+        "end_reason": lambda: words(columns.end_reason, ("completed", "dropped_out", ""), room),
     }
-    integers = {
-        name: pd.arrays.IntegerArray(values, missing.get(name, np.zeros(n, np.bool_)))
-        for name, values in zip(kernel.WHOLE, columns.whole, strict=True)
-    }
-    problems = [scenario.population.problems[k].name for k in codes.problem]
-    measures = [codes.measures[k] if k >= 0 else "" for k in codes.measure]
-    episode_id, patient_id = part_ids("EP", scenario, c, room)
-    out: dict[str, Any] = {
-        "episode_id": episode_id,
-        "patient_id": patient_id,
-        "therapist_id": repeated_therapist_ids(scenario, c, room),
-        "service_id": words(r.service, list(service_ids(scenario)), room),
-        "start_date": columns.start.view("datetime64[s]"),
-        "end_date": columns.end.view("datetime64[s]"),
-    }
-    out |= {name: integers[name] for name in kernel.WHOLE[:5]}
-    out |= {
-        "anxiety_measure": words(r.problem, measures, room),
-        "anxiety_first": columns.anxiety_first,
-        "anxiety_last": columns.anxiety_last,
-        "wsas_first": integers["wsas_first"],
-        "age": columns.age,
-        "imd_decile": integers["imd_decile"],
-        "problem": words(r.problem, problems, room),
-        "prior_episodes": integers["prior_episodes"],
-        "wait_days": integers["wait_days"],
-    }
-    for f, factor in enumerate(scenario.population.factors):
-        levels = [factor.levels[k].name for k in codes.levels[f]]
-        out[factor.column] = words(cells_of(r, codes.group_of[f]), levels, room)
-    out["end_reason"] = words(columns.end_reason, ("completed", "dropped_out", ""), room)
-    out["n_dna"] = integers["n_dna"]
-    out["n_cancelled"] = integers["n_cancelled"]
-    for name, values in zip(OUTCOME_COLUMNS, columns.outcome, strict=True):
-        plain = name in ("completed", "at_caseness")
-        out[name] = values if plain else pd.arrays.BooleanArray(values, np.zeros(n, np.bool_))
-    return pd.DataFrame(out, copy=False)
+
+
+def _column(columns: kernel.Columns, name: str) -> Any:
+    values = getattr(columns, name)
+    if values.dtype == np.int64:
+        return values.view("datetime64[s]")
+    if values.dtype == np.float64:
+        return values
+    if name in _PLAIN:
+        return values.view(np.bool_)
+    marks = getattr(columns, _MISSING[name]) if name in _MISSING else np.zeros(values.size, np.uint8)
+    if values.dtype == np.int16:
+        return pd.arrays.IntegerArray(values, marks.view(np.bool_))
+    return pd.arrays.BooleanArray(values.view(np.bool_), marks.view(np.bool_))
+
+
+def episodes_frame(scenario: Scenario, columns: kernel.Columns, texts: Mapping[str, Any]) -> pd.DataFrame:
+    """Give the table of episodes, with the outcome columns.
+
+    Parameters
+    ----------
+    columns : Columns
+        From `new_columns`, filled.
+    texts : mapping of str to columns
+        What `text_columns` made.
+    """
+    episode_id, patient_id = texts["ids"]
+    factors = [factor.column for factor in scenario.population.factors]
+    names = [*_BEFORE_FACTORS, *factors, *_AFTER_FACTORS]
+    made = {name: texts[name] if name in texts else _column(columns, name) for name in names}
+    index = pd.RangeIndex(len(episode_id))
+    return pd.DataFrame({"episode_id": episode_id, "patient_id": patient_id, **made}, index=index, copy=False)
 
 
 def sessions_frame(episodes: pd.DataFrame, record: NDArray[np.int32]) -> pd.DataFrame:
@@ -236,7 +243,7 @@ def therapists_frame(scenario: Scenario, roster: Roster) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "therapist_id": ids,
-            "service_id": words(c.service, list(service_ids(scenario))),
+            "service_id": words(c.service, id_names("S", scenario.network.n_services, 2)),
             "joined_date": days(roster.joined_day),
             "agency": words(roster.agency, AGENCIES),
             "modalities": words(np.zeros(c.n.size, np.int64), (modalities,)),
@@ -247,7 +254,8 @@ def therapists_frame(scenario: Scenario, roster: Roster) -> pd.DataFrame:
             "severity_shift": c.shift,
             "n_episodes": c.n,
             "left_date": days(roster.left_day),
-        }
+        },
+        copy=False,
     )
 
 
@@ -259,5 +267,6 @@ def services_frame(scenario: Scenario, roster: Roster) -> pd.DataFrame:
             "effect": roster.caseloads.service_effect,
             "severity_shift": roster.caseloads.service_shift,
             "deprivation_tilt": roster.deprivation_tilt,
-        }
+        },
+        copy=False,
     )

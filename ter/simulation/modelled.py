@@ -62,7 +62,7 @@ def draw_modelled(scenario: Scenario, seed: int) -> Modelled:
         therapist=therapist[rows],
         service=record.service[rows].astype(np.int64),
         recovered=record.recovered[rows] == 1,
-        log_odds=record.log_odds[rows],
+        log_odds=setup.log_odds(record)[rows],
         codes=case_mix_codes(setup, record, rows),
         n_episodes=c.n,
         n_completed=np.bincount(therapist[record.completed == 1], minlength=c.n.size).astype(np.int64),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
+from ter.kernels.normal import unit_normals
 from ter.kernels.patients import STREAM_SERVICE, STREAM_THERAPIST, Caseloads
 from ter.kernels.rng import unit_uniforms
 from ter.simulation.calendar import MASS, Calendar
@@ -92,9 +92,12 @@ def draw_roster(scenario: Scenario, calendar: Calendar, seed: np.uint64, therapi
     def uniform(purpose: int) -> FloatArray:
         return np.asarray(unit_uniforms(seed, np.uint64(STREAM_THERAPIST), therapists, purpose))
 
+    def normal(purpose: int) -> FloatArray:
+        return np.asarray(unit_normals(seed, np.uint64(STREAM_THERAPIST), therapists, purpose))
+
     def service_normal(purpose: int) -> FloatArray:
         services = np.arange(plan.n_services)
-        return np.asarray(ndtri(unit_uniforms(seed, np.uint64(STREAM_SERVICE), services, purpose)))
+        return np.asarray(unit_normals(seed, np.uint64(STREAM_SERVICE), services, purpose))
 
     n_days = calendar.days.size
     joins, leaves = uniform(_JOINS) < plan.joining, uniform(_LEAVES) < plan.leaving
@@ -109,17 +112,17 @@ def draw_roster(scenario: Scenario, calendar: Calendar, seed: np.uint64, therapi
     presence = mass.astype(np.float64) / MASS / mean_presence(calendar, plan.joining, plan.leaving)
     spread = math.sqrt(math.log1p(plan.caseload_cv**2))
     expected = plan.mean_caseload * presence
-    expected = expected * np.exp(spread * ndtri(uniform(_CASELOAD)) - spread**2 / 2)
+    expected = expected * np.exp(spread * normal(_CASELOAD) - spread**2 / 2)
     n = np.floor(expected + uniform(_ROUNDING)).astype(np.int64)
     caseloads = Caseloads(
         number=therapists,
         n=n,
         row=np.concatenate([[0], np.cumsum(n)[:-1]]).astype(np.int64),
         service=np.floor(uniform(_HOME) * plan.n_services).astype(np.int64),
-        shift=population.therapist_shift_sd * ndtri(uniform(_SHIFT)),
-        effect=effects.therapist_sd * ndtri(uniform(_EFFECT)),
-        slope=effects.severity_slope_sd * ndtri(uniform(_SLOPE)),
-        completion=scenario.courses.completion_therapist_sd * ndtri(uniform(_COMPLETION)),
+        shift=population.therapist_shift_sd * normal(_SHIFT),
+        effect=effects.therapist_sd * normal(_EFFECT),
+        slope=effects.severity_slope_sd * normal(_SLOPE),
+        completion=scenario.courses.completion_therapist_sd * normal(_COMPLETION),
         mass_before=mass_before,
         mass=mass,
         service_shift=population.service_shift_sd * service_normal(_SERVICE_SHIFT),

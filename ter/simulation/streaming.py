@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ter.errors import OptionError
 from ter.measures import OUTCOME_COLUMNS
-from ter.simulation.caseloads import episodes_of, set_up
+from ter.simulation.caseloads import set_up
 from ter.simulation.checks import check_count
 from ter.simulation.scenario import Scenario
+from ter.simulation.writing import EPISODES, files_there, write_scenario
 
 #: Episodes that are held at a time, about.
 ROWS = 500_000
@@ -58,6 +58,8 @@ def stream_episodes(
     OptionError
         If the file is there and `overwrite` is false, or for a seed or `rows` out of range.
     """
+    import pyarrow.parquet as pq  # takes long, and all of `ter.simulation` loads this module
+
     path = Path(path)
     if path.exists() and not overwrite:
         raise OptionError(f"{path} exists already. Choose another file, or ask for it to be overwritten.")
@@ -70,18 +72,68 @@ def stream_episodes(
     try:
         writer: pq.ParquetWriter | None = None
         for first in range(0, n_therapists, step):
-            setup = set_up(scenario, seed, range(first, min(first + step, n_therapists)))
-            episodes = episodes_of(setup, setup.record()).drop(columns=list(OUTCOME_COLUMNS))
-            table = pa.Table.from_pandas(episodes, preserve_index=False)
+            last = min(first + step, n_therapists)
+            table = _table(scenario, seed, range(first, last))
             if writer is None:
                 writer = pq.ParquetWriter(aside, table.schema, compression="zstd")
             writer.write_table(table)
-            written += len(episodes)
+            written += table.num_rows
+            del table  # before there is another
             if progress is not None:
-                progress(min(first + step, n_therapists), n_therapists)
+                progress(last, n_therapists)
         if writer is not None:
             writer.close()
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+    return written
+
+
+def _table(scenario: Scenario, seed: int, therapists: range) -> pa.Table:
+    from ter.simulation.assembly import episodes_of  # as in `caseloads.simulate`
+
+    setup = set_up(scenario, seed, therapists)
+    episodes = episodes_of(setup, setup.record()).drop(columns=list(OUTCOME_COLUMNS))
+    return pa.Table.from_pandas(episodes, preserve_index=False)
+
+
+def stream_simulation(
+    scenario: Scenario,
+    seed: int,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Stream the episodes of a network into a folder, with what they were made from.
+
+    ``episodes.parquet``, ``scenario.json`` and ``SHA256SUMS`` are those of `write_simulation`, whose other
+    files are left out. An earlier simulation stays whole until the episodes are.
+
+    Parameters
+    ----------
+    scenario, seed, progress
+        As for `stream_episodes`.
+    folder : Path
+        Made where it does not exist.
+    overwrite : bool
+        Whether to replace the files of an earlier simulation.
+
+    Returns
+    -------
+    int
+        Episodes written.
+
+    Raises
+    ------
+    OptionError
+        If files of an earlier simulation are in the folder, and `overwrite` is false; or for a seed out of
+        range.
+    """
+    there = files_there(folder, overwrite=overwrite)
+    written = stream_episodes(scenario, seed, folder / EPISODES, overwrite=overwrite, progress=progress)
+    for path in there:
+        if path.name != EPISODES:
+            path.unlink()
+    write_scenario(scenario, seed, folder)
     return written

@@ -59,11 +59,7 @@ def write_simulation(simulation: Simulation, folder: Path, *, overwrite: bool = 
     OptionError
         If files of an earlier simulation are in the folder, and `overwrite` is false.
     """
-    there = [folder / name for name in FILES if (folder / name).exists()]
-    if there and not overwrite:
-        raise OptionError(
-            f"{there[0]} exists already. Choose another folder, or ask for it to be overwritten."
-        )
+    there = files_there(folder, overwrite=overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     for path in there:
         path.unlink()
@@ -81,11 +77,31 @@ def write_simulation(simulation: Simulation, folder: Path, *, overwrite: bool = 
         table.to_parquet(folder / name, index=False, compression="zstd")
     _write_csv(simulation.therapists.drop(columns=known[1:]), folder / TRUE_THERAPISTS)
     _write_csv(simulation.services, folder / TRUE_SERVICES)
-    _write_text(folder / SCENARIO, scenario_to_json(simulation.scenario, simulation.seed))
+    return write_scenario(simulation.scenario, simulation.seed, folder)
+
+
+def files_there(folder: Path, *, overwrite: bool) -> list[Path]:
+    """Give the files of an earlier simulation in a folder; refuse them if they may not be replaced."""
+    there = [folder / name for name in FILES if (folder / name).exists()]
+    if there and not overwrite:
+        raise OptionError(
+            f"{there[0]} exists already. Choose another folder, or ask for it to be overwritten."
+        )
+    return there
+
+
+def write_scenario(scenario: Scenario, seed: int, folder: Path) -> list[Path]:
+    """Write scenario and seed beside the tables of a simulation, and the checksums of all; give the files."""
+    _write_text(folder / SCENARIO, scenario_to_json(scenario, seed))
     written = sorted(path for name in FILES if (path := folder / name).exists())
-    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in written]
+    sums = [f"{_sha256(path)}  {path.name}\n" for path in written]
     _write_text(folder / CHECKSUMS, "".join(sums))
     return [*written, folder / CHECKSUMS]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def scenario_to_json(scenario: Scenario, seed: int) -> str:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numba import njit
 
 from ter.kernels.alias import Alias, build, draw, threshold_bits
+from ter.kernels.memory import high_product, low_product
 
 
 def table_of(p):
@@ -66,3 +68,13 @@ def test_the_widest_table():
     # 16 bits of threshold in each of 65,536 columns; the column filled last bears the rounding of all, some
     # sqrt(65,536) times 2**-17 of a column.
     assert np.abs(probabilities(table_of(p)) - p).max() < 1e-7
+
+
+@njit
+def halves_of_the_product(a, b):
+    return high_product(a, b), low_product(a, b)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_halves_of_a_product(a, b):
+    assert halves_of_the_product(np.uint32(a), np.uint32(b)) == divmod(a * b, 2**32)

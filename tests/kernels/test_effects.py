@@ -7,7 +7,7 @@ from scipy.special import ndtri
 from scipy.stats import norm, rankdata
 
 from ter.kernels.effects import effect_at, joint_effects, normal_quantile, rank_draws, stratum
-from ter.kernels.lanes import conditional_cdf, logarithms
+from ter.kernels.lanes import conditional_cdf, logarithms, skew_shape
 
 
 def test_logarithms():
@@ -30,13 +30,14 @@ def test_normal_quantiles():
 def test_effects_have_the_distribution_that_they_are_said_to_have(skewness):
     z = np.linspace(-5, 5, 101)
     back = [norm.cdf(z_) for z_ in z]
+    shape = skew_shape(skewness)
     np.testing.assert_allclose(
-        [conditional_cdf(effect_at(z_, skewness), skewness) for z_ in z], back, atol=1e-7
+        [conditional_cdf(effect_at(z_, skewness, *shape), skewness) for z_ in z], back, atol=1e-7
     )
-    assert (np.diff([effect_at(z_, skewness) for z_ in z]) > 0).all()
+    assert (np.diff([effect_at(z_, skewness, *shape) for z_ in z]) > 0).all()
     # It has the moments that it is named after.
     for k, moment in ((1, 0.0), (2, 1.0), (3, skewness)):
-        found = quad(lambda z_, k=k: effect_at(z_, skewness) ** k * norm.pdf(z_), -9, 9)[0]
+        found = quad(lambda z_, k=k: effect_at(z_, skewness, *shape) ** k * norm.pdf(z_), -9, 9)[0]
         assert found == pytest.approx(moment, abs=1e-7)
 
 

@@ -17,7 +17,7 @@ from ter.models.laplace import LaplaceLikelihood
 from ter.models.layout import arrange
 from ter.models.marginal import conditionals, marginalise
 from ter.models.proposal import Draws
-from ter.models.quadrature import QuadratureLikelihood
+from ter.models.quadrature import CrossedQuadrature, QuadratureLikelihood
 from ter.kernels.tables import logistic_normal, standardised_rate, inverse_logit_rate, count_predictors
 
 design, _ = network(3, therapists=6, services=2, caseload=[0, 1, 4, 9, 2, 3])
@@ -25,6 +25,7 @@ layout = arrange(design, design.therapist, design.service)
 x = np.linspace(-0.4, 0.3, 7)
 value, gradient, hessian = QuadratureLikelihood(layout, 7).evaluate(x[:-2], 0.6)
 laplace = LaplaceLikelihood(layout).evaluate(np.r_[x[:3], -0.7, -0.2])
+crossed = CrossedQuadrature(layout, 7, np.zeros(2)).evaluate(np.r_[x[:3], -0.7, -0.2])
 table, expected = np.empty((2, 20)), np.empty((2, 30))
 rows = layout.rows
 outer = np.repeat(rows.cell_outer, np.diff(rows.cell_ptr))
@@ -40,6 +41,7 @@ likelihood, weights = QuadratureLikelihood(layout, 7), np.array([0.3, 0.7])
 posterior, row_expected = marginalise(likelihood, draws, conditionals(likelihood, draws), weights, 1)
 logistic_normal(0.8, -2.0, expected)
 out = [[value], gradient, hessian.ravel(), [laplace[0]], laplace[1], laplace[2].ravel()]
+out += [[crossed[0]], crossed[1], crossed[2].ravel()]
 out += [counts, table.ravel(), inverse.ravel(), expected.ravel(), row_expected]
 names = ("u_mean", "u_cdf", "ter_mean", "ter_cdf")
 out += [getattr(posterior, name).ravel() for name in names]

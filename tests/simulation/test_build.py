@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from ter.errors import OptionError
-from ter.kernels.patients import start_day
+from ter.kernels.stages import start_day
 from ter.simulation import Scenario
-from ter.simulation.build import alias, build_truth, course_codes, group_factors, problems_of
+from ter.simulation.build import alias, build_truth, group_factors, problems_of
 from ter.simulation.calendar import MASS, day_number, make_calendar
 from ter.simulation.caseloads import set_up
-from ter.simulation.frames import numbered, part_ids, words
+from ter.simulation.frames import part_ids, words
+from ter.simulation.ids import id_names, numbered
 from ter.simulation.network import mean_presence
 from ter.simulation.population import Factor, Level
 
@@ -49,12 +50,6 @@ def test_effects_of_groups_are_the_sums_of_their_levels():
         assert np.allclose(t.group_effect[first : first + width], total)
 
 
-def test_span_of_every_course():
-    setup = set_up(ENGLAND, 1)
-    sessions, dna, cancelled, interval = course_codes()
-    assert np.array_equal(setup.tables.span, interval * (sessions + dna + cancelled - 1))
-
-
 def test_too_many_values_in_one_distribution_are_refused():
     with pytest.raises(OptionError, match=r"combines 70,000 values .* fewer problems, ages"):
         alias(np.ones(70_000))
@@ -88,7 +83,8 @@ def test_every_part_of_the_mass_belongs_to_the_day_that_it_lies_in(start, end):
     edges = calendar.mass[:-1].astype(np.int64)
     for shift in (0, 1, -1):  # at each edge, and next to it
         at = (edges + shift) % MASS
-        day = [start_day(np.uint64(mass), tables) + calendar.first_day for mass in at[:3000].tolist()]
+        starts, part = tables.starts.view(np.uint32), np.uint32(tables.starts_shift)
+        day = [start_day(np.uint32(mass), starts, part) + calendar.first_day for mass in at[:3000].tolist()]
         place = np.searchsorted(calendar.mass.astype(np.int64), at[:3000], side="right") - 1
         assert np.array_equal(day, calendar.days[place])
     if calendar.days.size > 2:
@@ -118,10 +114,15 @@ def test_words_of_every_length():
     expected = [names[code] or None if code >= 0 else None for code in codes]
     assert spelled == expected
     assert len(words(codes[:0], names)) == 0
+    # Codes that stand for the names in another order, more than once, or for none.
+    places = np.array([3, -1, 3, 1, 0])
+    spelled = [None if pd.isna(word) else word for word in words(codes[codes >= 0], names, places=places)]
+    assert spelled == [names[places[k]] or None if places[k] >= 0 else None for k in codes[codes >= 0]]
 
 
 def test_ids():
     assert list(numbered("T", np.array([0, 98, 999]), 1000, 3)) == ["T0001", "T0099", "T1000"]
+    assert id_names("S", 100, 2) == list(numbered("S", np.arange(100), 100, 2))
     c = set_up(ENGLAND, 1, [0, 7]).caseloads._replace(n=np.array([10_001, 1]), number=np.array([0, 7]))
     episodes, patients = part_ids("EP", ENGLAND, c)
     assert [episodes[k] for k in (0, 9998, 9999, 10_000, 10_001)] == [

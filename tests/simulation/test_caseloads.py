@@ -391,7 +391,15 @@ def counts_of(sim):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 123, 2**63, LAST_SEED])
-@pytest.mark.parametrize("scenario", [ENGLAND.replace(n_therapists=50), RICH.replace(n_therapists=50)])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        ENGLAND.replace(n_therapists=50),
+        RICH.replace(n_therapists=50),
+        RICH.replace(n_therapists=2, mean_caseload=2500),  # caseloads of several blocks
+        RICH.replace(n_therapists=1500, mean_caseload=1),  # hundreds of caseloads in a block
+    ],
+)
 def test_counts_are_those_of_the_table(scenario, seed):
     counts = count_outcomes(scenario, seed).set_index("therapist_id")
     expected = counts_of(simulate(scenario, seed))

@@ -1,5 +1,6 @@
 """A streamed network is the simulated one, whole or not at all, in memory that does not grow."""
 
+import hashlib
 import tracemalloc
 
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from ter.errors import OptionError
-from ter.simulation import Scenario, simulate, stream_episodes
+from ter.simulation import Scenario, simulate, stream_episodes, stream_simulation, write_simulation
 from ter.sources import read_episodes
 
 SCENARIO = Scenario.preset("england_2024_25", n_therapists=90, n_services=5, mean_caseload=12)
@@ -74,3 +75,37 @@ def test_a_stream_that_breaks_off_leaves_what_was_there(tmp_path):
 def test_bad_sizes_are_refused(tmp_path, rows):
     with pytest.raises(OptionError, match="rows"):
         stream_episodes(SCENARIO, 1, tmp_path / "episodes.parquet", rows=rows)
+
+
+def test_scenario_and_checksums_are_those_of_the_whole_simulation(tmp_path):
+    write_simulation(simulate(SCENARIO, 5, sessions=True), tmp_path / "whole")
+    stream_simulation(SCENARIO, 5, tmp_path / "streamed")
+    folder = tmp_path / "streamed"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "SHA256SUMS",
+        "episodes.parquet",
+        "scenario.json",
+    ]
+    assert (folder / "scenario.json").read_bytes() == (tmp_path / "whole" / "scenario.json").read_bytes()
+    sums = dict(line.split("  ")[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
+    assert sums == {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in ("episodes.parquet", "scenario.json")
+    }
+
+
+def test_a_stream_over_an_earlier_simulation_leaves_nothing_of_it(tmp_path):
+    write_simulation(simulate(SCENARIO, 5, sessions=True), tmp_path)
+    before = {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(OptionError, match="exists already"):
+        stream_simulation(SCENARIO, 6, tmp_path)
+
+    def stop(done, of):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stream_simulation(SCENARIO, 6, tmp_path, overwrite=True, progress=stop)
+    assert {path.name for path in tmp_path.iterdir()} == before
+    stream_simulation(SCENARIO, 6, tmp_path, overwrite=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"SHA256SUMS", "episodes.parquet", "scenario.json"}
+    assert_frame_equal(read_episodes(tmp_path / "episodes.parquet"), simulate(SCENARIO, 6).episodes)

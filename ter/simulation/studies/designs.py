@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ter.features import CaseMix, Design, Grouping, LearnedCaseMix, Linear, factor, linear, modelled_rows
 from ter.features.terms import Term
 from ter.simulation.caseloads import simulate
-from ter.simulation.frames import service_ids, therapist_ids
+from ter.simulation.ids import service_ids, therapist_ids
 from ter.simulation.scenario import Scenario
 from ter.simulation.studies.draws import Drawn, IntArray
 

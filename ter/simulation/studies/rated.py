@@ -116,7 +116,7 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def solve_design(design: Design, engine: StudyEngine, seed: int) -> Solved:
+def solve_design(design: Design, engine: StudyEngine, seed: int, *, precise: bool = True) -> Solved:
     """Fit a design with one of the studies' engines.
 
     Parameters
@@ -125,9 +125,11 @@ def solve_design(design: Design, engine: StudyEngine, seed: int) -> Solved:
     engine : {"ml", "fast"}
     seed : int
         Of the draws of engine "fast".
+    precise : bool
+        Whether engine "fast" draws until the Monte Carlo errors of single ratings are small.
     """
     if engine == "fast":
-        solution = solve_fast(design, NODES, seed)
+        solution = solve_fast(design, NODES, seed, precise=precise)
         if solution.posterior is None:
             raise AssertionError('engine "fast" gives a posterior')
         return Solved(solution.posterior, None, solution.converged)

@@ -26,7 +26,7 @@ _TASKS_A_ROUND: Final = 4
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StudyResult:
     """What came out of a study.
 
@@ -67,6 +67,26 @@ class StudyResult:
             "The figure after ± is the Monte Carlo standard error."
         )
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return (
+            f"<ter.StudyResult: {self.study.NAME}, {self.replicates:,} replicates, {len(self.table):,} rows>"
+        )
+
+
+def check_replicates(replicates: int) -> None:
+    """Refuse a number of replicates that a study cannot have.
+
+    Raises
+    ------
+    OptionError
+    """
+    check_count("replicates", replicates, -MOST_REPLICATES, MOST_REPLICATES)
+    if replicates < 2:
+        raise OptionError(
+            f"replicates is {replicates}, and must be 2 or more: one network alone does not tell how far "
+            "chance goes (Monte Carlo error). A first look takes some 20, a figure to rely on some hundreds."
+        )
 
 
 def seed_of(seed: int, number: int) -> int:
@@ -115,7 +135,7 @@ def run_study(
     FitError
         If fewer than two replicates converged.
     """
-    check_count("replicates", replicates, 2, MOST_REPLICATES)
+    check_replicates(replicates)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
         raise OptionError(f"The seed must be a whole number from 0 to {LARGEST_SEED}, not {seed!r}.")
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs == 0):

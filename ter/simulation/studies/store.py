@@ -11,7 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -21,6 +21,9 @@ from ter.errors import DataError, OptionError
 from ter.simulation.studies.study import Replicate, fingerprint_of
 
 REPLICATES: Final = "replicates.jsonl"
+#: So many differing settings are named, each value with so many letters.
+_SHOWN: Final = 4
+_LONGEST: Final = 40
 
 
 class ReplicateStore:
@@ -104,8 +107,49 @@ def _read(file: TextIO, path: Path, identity: dict[str, Any]) -> dict[int, Repli
 def _refuse_other(path: Path, head: dict[str, Any], identity: dict[str, Any]) -> None:
     if head["fingerprint"] == fingerprint_of(identity):
         return
-    differing = [key for key in identity if head.get(key) != identity[key]]
     raise OptionError(
-        f"{path} holds replicates of another run: they differ in {', '.join(differing)}. "
-        "Name another folder, or ask for this one to be overwritten."
+        f"{path} holds replicates of another run: they differ in {differences(head, identity)}. "
+        "Name another folder, delete this file, or replace it with `ter study ... --overwrite`."
     )
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """Say in what a run that is on disk differs from the one that is asked for.
+
+    Parameters
+    ----------
+    there, here : mapping
+        Identities, from `identity_of`; what is stored beside one is not compared.
+
+    Returns
+    -------
+    str
+        Each setting by its name, with both values: ``"seed (there 1, here 2)"``; the first few of many.
+    """
+    old, new = _flat({key: there.get(key, {}) for key in here}), _flat(here)
+    # Studies of different kinds have different settings: that they differ says it all.
+    if there.get("study") != here.get("study"):
+        names = ["study"]
+    else:
+        names = [name for name in {**new, **old} if old.get(name) != new.get(name)]
+    shown = [f"{k} (there {_brief(old.get(k))}, here {_brief(new.get(k))})" for k in names[:_SHOWN]]
+    more = [f"{len(names) - _SHOWN} more settings"] if len(names) > _SHOWN else []
+    return ", ".join(shown + more)
+
+
+def _flat(value: Mapping[str, Any], inside: str = "") -> dict[str, Any]:
+    """Settings by name: those of the study by their own, those of a scenario or of versions behind it."""
+    out: dict[str, Any] = {}
+    for key, item in value.items():
+        name = f"{inside}{key}"
+        if isinstance(item, Mapping):
+            out |= _flat(item, "" if name == "settings" else f"{name}.")
+        else:
+            out[name] = item
+    return out
+
+
+def _brief(value: Any) -> str:
+    """Write a value as JSON does, cut where it is long."""
+    text = "none" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

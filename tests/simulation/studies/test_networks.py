@@ -72,10 +72,12 @@ def test_ratings_are_those_of_the_fitted_table():
     learned = encoder_of(scenario).learned
     fit = ter.fit(simulate(scenario, 3).episodes, case_mix=learned, engine="ml")
     found = rated.solved.estimates
-    # The same rows in the same order: the same bits.
-    np.testing.assert_array_equal(found.beta, fit.estimates.beta)
-    np.testing.assert_array_equal(found.sd, fit.estimates.sd)
-    np.testing.assert_array_equal(found.u, fit.estimates.u)
+    # The same rows, but patients of one therapist and service stand in the order of the table's content in
+    # the one and of the design's in the other: sums are rounded in another order (seen: 1e-14).
+    for name in ("beta", "sd", "u"):
+        np.testing.assert_allclose(
+            getattr(found, name), getattr(fit.estimates, name), rtol=1e-11, atol=1e-12, err_msg=name
+        )
     assert fit.record.converged
     assert rated.solved.converged
 

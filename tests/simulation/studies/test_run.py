@@ -105,14 +105,14 @@ def test_a_crash_in_the_middle_of_a_line_costs_that_line(tmp_path):
 
 def test_replicates_of_different_runs_are_not_mixed(tmp_path, monkeypatch):
     run_study(CoinStudy(), 2, seed=3, folder=tmp_path)
-    with pytest.raises(OptionError, match="differ in seed"):
+    with pytest.raises(OptionError, match=r"differ in seed \(there 3, here 4\)\. .*--overwrite"):
         run_study(CoinStudy(), 2, seed=4, folder=tmp_path)
-    with pytest.raises(OptionError, match="differ in settings"):
+    with pytest.raises(OptionError, match=r"differ in broken \(there -1, here 1\)\."):
         run_study(CoinStudy(broken=1), 2, seed=3, folder=tmp_path)
-    with pytest.raises(OptionError, match="differ in study, settings"):
+    with pytest.raises(OptionError, match=r"differ in study \(there coin, here \w+\)\."):
         run_study(STUDY, 2, seed=3, folder=tmp_path)
     monkeypatch.setattr("ter.simulation.studies.study.library_versions", lambda: (("ter", "0.0"),))
-    with pytest.raises(OptionError, match="differ in versions"):
+    with pytest.raises(OptionError, match=r"differ in versions.ter \(there [\d.]+, here 0.0\), versions"):
         run_study(CoinStudy(), 2, seed=3, folder=tmp_path)
 
 
@@ -172,7 +172,8 @@ def test_seeds_are_by_replicate_and_differ():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"replicates": 1}, "replicates"),
+        ({"replicates": 1}, "must be 2 or more"),
+        ({"replicates": 0}, "must be 2 or more"),
         ({"replicates": 2.5}, "replicates"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**64}, "seed"),

@@ -302,7 +302,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
 def prior_as_posterior(scale):
     """An engine that learns nothing: posterior = prior, its spread off by a factor."""
 
-    def solve(design, engine, seed):
+    def solve(design, engine, seed, *, precise):
         rng = np.random.default_rng([seed % 2**32, 99])
         D, J = 1000, len(design.therapist.levels)
         sd = np.abs(rng.standard_normal((D, 2)))

@@ -16,6 +16,11 @@ def ter_command(*arguments):
     return CliRunner().invoke(app, ["study", *map(str, arguments)], catch_exceptions=False)
 
 
+def told(done):
+    """What was said on stderr, on one line."""
+    return " ".join(done.stderr.split())
+
+
 @pytest.fixture
 def scenario(tmp_path):
     path = tmp_path / "scenario.json"
@@ -38,13 +43,13 @@ def test_a_study_becomes_tables_a_figure_and_a_summary(tmp_path, scenario):
     assert (out / "figure.svg").read_text().startswith("<?xml")
     assert (out / "figure.png").read_bytes()[:4] == b"\x89PNG"
     assert json.loads((out / "study.json").read_text())["replicates"] == 3
-    assert "3 of 3" in done.stderr
+    assert "  3 of 3 replicates\n" in done.stderr
 
     # Finished: it is not touched unasked, and goes on where more is asked for.
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     again = ter_command(*options, "--replicates", 3)
     assert again.exit_code == 2
-    assert "holds a finished study of 3 replicates" in again.stderr
+    assert "holds a finished study of 3 replicates: this one. Ask for more" in told(again)
     assert before == {path.name: path.read_bytes() for path in out.iterdir()}
     more = ter_command(*options, "--replicates", 5)
     assert more.exit_code == 0, more.stderr
@@ -54,7 +59,13 @@ def test_a_study_becomes_tables_a_figure_and_a_summary(tmp_path, scenario):
 
     # Another study needs leave to take its place.
     other = ("reliability", *options[1:], "--replicates", 3)
-    assert ter_command(*other).exit_code == 2
+    refused = ter_command(*other)
+    assert refused.exit_code == 2
+    assert "differs from this one in study (there gate, here reliability)." in told(refused)
+    assert "--overwrite" in told(refused)
+    reseeded = ter_command(*options[:5], "--seed", 8, "--out", out)
+    assert reseeded.exit_code == 2
+    assert "differs from this one in seed (there 7, here 8)." in told(reseeded)
     assert ter_command(*other, "--overwrite").exit_code == 0
     assert json.loads((out / "study.json").read_text())["study"] == "reliability"
 
@@ -63,7 +74,7 @@ def test_an_unfinished_study_of_another_kind_is_not_mixed(tmp_path, scenario):
     run_study(GateStudy(small_scenario()), 2, seed=1, folder=tmp_path / "out")
     done = ter_command("gate", "--scenario", scenario, "--seed", 2, "--jobs", 1, "--out", tmp_path / "out")
     assert done.exit_code == 2
-    assert "differ in seed" in done.stderr
+    assert "differ in seed (there 1, here 2)" in told(done)
 
 
 def test_settings_come_from_a_file_and_the_command_line_comes_first(tmp_path, scenario):
@@ -82,7 +93,7 @@ def test_settings_come_from_a_file_and_the_command_line_comes_first(tmp_path, sc
         (("gates",), 'no study "gates"; the studies are reliability, gate'),
         (("gate", "--scenario", "england"), '"england" is neither a preset'),
         (("gate", "--engine", "nuts"), "must be ml or fast"),
-        (("gate", "--replicates", 1), "replicates"),
+        (("gate", "--replicates", 0), "replicates is 0, and must be 2 or more"),
         (("gate", "--jobs", 0), "jobs"),
         (("gate", "--config", "no.toml"), "no.toml cannot be read"),
     ],

@@ -1,0 +1,443 @@
+"""The model that patients are drawn from: case mix, course and outcome, a block of patients at a time.
+
+A block is drawn stage by stage, each stage a loop that the compiler runs over sixteen patients at once: no
+branches, 32 bits a number, tables read by `fetch`, what earlier stages drew read by `read`, what is drawn
+stored by `put`. A block begins with the random words of its patients and with what their therapists add,
+so that the stages do not see where one therapist's patients end.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ter.kernels._jit import BARE, JIT
+from ter.kernels.alias import draw, pick, times
+from ter.kernels.logistic import happens
+from ter.kernels.memory import fetch, low_product, put, read
+from ter.kernels.patients import (
+    GAD7,
+    HALF,
+    MOST_MISSED,
+    N_AGE_BANDS,
+    N_GAD7,
+    N_MISSED,
+    N_PHQ9_BANDS,
+    N_WSAS,
+    PHQ9,
+    STEP,
+    STREAM_PATIENT,
+    WORD_COMPLETION_COURSE,
+    WORD_FACTORS,
+    WORD_ONCE_SPECIFIC,
+    WORD_PEOPLE_SCORES,
+    WORD_SERVICE_DECILE,
+    WORD_START_OUTCOME,
+    WORD_WSAS_HISTORY,
+    WORDS,
+    Caseloads,
+    Key,
+    Record,
+    Tables,
+    Truth,
+    fraction,
+    high,
+    low,
+    phq9_of,
+    state_of,
+    therapist_key,
+    whole_steps,
+)
+from ter.kernels.rng import mix
+
+Singles = NDArray[np.float32]
+
+#: Patients in a block, in whole steps: so many that starting a stage does not count, so few that they stay in
+#: the cache, and that three counts of them share 32 bits.
+SEATS = 63 * STEP
+#: Places in a row of a block: each therapist's patients are filled to whole steps.
+ROOM = SEATS + STEP
+_32 = np.uint64(32)
+_LOW_16, _HIGH_16 = np.uint32(0xFFFF), np.uint32(0xFFFF0000)
+_2_TO_16, _2_TO_32 = np.float32(2.0**-16), 2.0**-32
+_ZERO = np.float32(0.0)
+
+
+class Block(NamedTuple):
+    """A block of patients before they are drawn, and what stages tell each other; R places in a row.
+
+    Effects are in single precision: of log-odds within +-20 it loses 1e-5, and of a probability 3e-6.
+    """
+
+    words: NDArray[np.uint64]  #: (W · R,) random words, number by number
+    halves: NDArray[np.uint32]  #: (W · R · 2,) the same, each as its low and its high half
+    home: NDArray[np.int32]  #: (R,) the therapist's service
+    shift: Singles  #: (R,) the therapist's, of severity
+    by_phq9: Singles  #: (R,) log-odds of recovery, a point of PHQ-9
+    completion: Singles  #: (R,) log-odds of completing: the therapist's terms
+    log_odds: Singles  #: ((2 + G / 2) · R,) of recovery: the therapist's terms; all but factors; pair by pair
+    completes: NDArray[np.uint8]  #: (R,)
+    span: NDArray[np.int32]  #: (R,) days from the first to the last appointment
+    run: NDArray[np.int32]  #: (R,) which of the block's therapists
+    state: NDArray[np.uint64]  #: (R,) of each of them, of `WORD_ONCE_SPECIFIC` at the block's first place
+    next: NDArray[np.uint64]  #: (R,) of each of them, from a patient's state to the next one's
+    found: NDArray[np.int64]  #: (R,) places of those with a specific measure
+    problem_effect: Singles
+    group_effect: Singles
+    service_shift: Singles  #: (S,)
+    service_effect: Singles  #: (S,)
+    starts: NDArray[np.uint32]  #: of each part of the mass: mass before the later day; the two days
+
+
+@njit(**JIT)
+def new_block(c: Caseloads, t: Tables) -> Block:
+    """Make room for a block, and copies of the effects in single precision."""
+    pairs = t.group_first.size // 2
+    words = np.empty((WORD_FACTORS + pairs) * ROOM, np.uint64)
+    return Block(
+        words,
+        words.view(np.uint32),
+        np.empty(ROOM, np.int32),
+        np.empty(ROOM, np.float32),
+        np.empty(ROOM, np.float32),
+        np.empty(ROOM, np.float32),
+        np.empty((2 + pairs) * ROOM, np.float32),
+        np.empty(ROOM, np.uint8),
+        np.empty(ROOM, np.int32),
+        np.empty(ROOM, np.int32),
+        np.empty(ROOM, np.uint64),
+        np.empty(ROOM, np.uint64),
+        np.empty(ROOM, np.int64),
+        t.problem_effect.astype(np.float32),
+        t.group_effect.astype(np.float32),
+        c.service_shift.astype(np.float32),
+        c.service_effect.astype(np.float32),
+        t.starts.view(np.uint32),
+    )
+
+
+@njit(**BARE)
+def _place(k: int, number: int) -> np.uint64:
+    """Give where a row has place k; `number`: of the row in its array."""
+    return np.uint64(number * ROOM + k)
+
+
+@njit(**BARE)
+def seat_words(key: Key, first: int, at: int, size: int, j: int, c: Caseloads, t: Tables, b: Block) -> None:
+    """Put random words of therapist j's patients, from number `first` on, into the places from `at` on.
+
+    The high half for the start becomes the mass of all starts before the patient's.
+    """
+    next_patient = key.step * np.uint64(WORDS)
+    state = state_of(key, first, 0)
+    before, mass = c.mass_before[j], c.mass[j]
+    for k in range(at, at + size):
+        put(b.words, _place(k, WORD_SERVICE_DECILE), mix(state + key.step * np.uint64(WORD_SERVICE_DECILE)))
+        put(b.words, _place(k, WORD_PEOPLE_SCORES), mix(state + key.step * np.uint64(WORD_PEOPLE_SCORES)))
+        put(b.words, _place(k, WORD_WSAS_HISTORY), mix(state + key.step * np.uint64(WORD_WSAS_HISTORY)))
+        w = mix(state + key.step * np.uint64(WORD_COMPLETION_COURSE))
+        put(b.words, _place(k, WORD_COMPLETION_COURSE), w)
+        w = mix(state + key.step * np.uint64(WORD_START_OUTCOME))
+        start = before + (times(high(w), mass) >> _32)
+        put(b.words, _place(k, WORD_START_OUTCOME), (start << _32) | low(w))
+        state += next_patient
+    for number in range(WORD_FACTORS, WORD_FACTORS + t.group_first.size // 2):
+        state = state_of(key, first, number)
+        for k in range(at, at + size):
+            put(b.words, _place(k, number), mix(state))
+            state += next_patient
+
+
+@njit(**BARE)
+def seat_terms(run: int, at: int, size: int, j: int, c: Caseloads, truth: Truth, b: Block) -> None:
+    """Put what therapist j adds into the places from `at` on."""
+    slope = c.slope[j] / truth.severity_scale
+    base = np.float32(truth.intercept + c.effect[j] - slope * truth.severity_centre)
+    by_phq9 = np.float32(truth.phq9 + slope)
+    completion = np.float32(truth.completion + c.completion[j])
+    home, shift = np.int32(c.service[j]), np.float32(c.shift[j])
+    for k in range(at, at + size):
+        m = np.uint64(k)
+        put(b.home, m, home)
+        put(b.shift, m, shift)
+        put(b.log_odds, m, base)
+        put(b.by_phq9, m, by_phq9)
+        put(b.completion, m, completion)
+        put(b.run, m, run)
+
+
+@njit(**BARE)
+def seat(
+    j: int, i: int, j1: int, seed: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block
+) -> tuple[int, int, int]:
+    """Seat the patients from number i of therapist j on, before therapist j1, as far as the block goes.
+
+    Returns
+    -------
+    j, i : int
+        Where the next block begins.
+    n : int
+        Patients in the block.
+    """
+    n = 0
+    run = 0
+    while j < j1 and n < SEATS:
+        size = min(c.n[j] - i, SEATS - n)
+        if size > 0:
+            key = therapist_key(seed, STREAM_PATIENT, c.number[j])
+            # What fills the last step is overwritten by the next therapist's patients.
+            seat_words(key, i, n, whole_steps(size), j, c, t, b)
+            seat_terms(run, n, whole_steps(size), j, c, truth, b)
+            b.state[np.uint64(run)] = state_of(key, i - n, WORD_ONCE_SPECIFIC)
+            b.next[np.uint64(run)] = key.step * np.uint64(WORDS)
+            run += 1
+            n += size
+            i += size
+        if i == c.n[j]:
+            j += 1
+            i = 0
+    return j, i, n
+
+
+@njit(**BARE)
+def _halves(number: int) -> tuple[np.uint64, np.uint64]:
+    """Give where the low and the high halves of a word are; each next patient's are two further."""
+    low = np.uint64(2 * ROOM * number)
+    return low, low + np.uint64(1)
+
+
+@njit(**BARE)
+def choose_service(bits: np.uint32, home: np.int32, n_services: np.int32, crossing: np.float32) -> np.int32:
+    """Choose the therapist's own service, or any other alike.
+
+    `crossing`: number of other services for each unit of probability, in 2**-32.
+    """
+    other = np.int32(min(np.float32(bits) * crossing, np.float32(n_services)))
+    there = np.int32(home + np.int32(1) + other)
+    there = np.int32(there - n_services) if there >= n_services else there
+    return home if other >= np.int32(n_services - 1) else there
+
+
+@njit(**BARE)
+def decile_of(recorded: np.int32) -> np.int32:
+    """Give the decile, less 1, whether it is recorded or not."""
+    return np.int32(recorded - np.int32(10)) if recorded >= np.int32(10) else recorded
+
+
+@njit(**BARE)
+def stratum_of(decile: np.int32, age: np.int32, phq9: np.int32) -> np.uint32:
+    """Give the stratum on which the levels of factors depend: decile, band of age, band of PHQ-9."""
+    age_band = np.int32(age > 24) + np.int32(age > 39) + np.int32(age > 59) + np.int32(age > 74)
+    phq9_band = np.int32(phq9 > 9) + np.int32(phq9 > 19)
+    return np.uint32((decile * N_AGE_BANDS + age_band) * N_PHQ9_BANDS + phq9_band)
+
+
+@njit(**BARE)
+def draw_first(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Draw service, deprivation, age, problem and first scores.
+
+    Severity is rounded to one of the two nearest steps of the tables, at random, so that its mean is exact.
+    """
+    n_services, crossing = np.int32(c.service_effect.size), np.float32(truth.crossing * _2_TO_32)
+    n_ages, first_age = np.int32(truth.n_ages), np.int32(truth.first_age)
+    ages_inverse = np.float32(truth.ages_inverse)
+    n_severities, highest = np.int32(truth.n_severities), np.float32(truth.n_severities - 1)
+    lowest, steps = np.float32(truth.severity_low), np.float32(truth.severity_steps)
+    by_deprivation = np.float32(truth.severity_by_deprivation)
+    by_age = np.float32(truth.severity_by_age)
+    for_decile, for_service = _halves(WORD_SERVICE_DECILE)
+    for_scores, for_person = _halves(WORD_PEOPLE_SCORES)
+    for k in range(n):
+        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
+        bits = read(b.halves, for_service + half)
+        service = choose_service(bits, read(b.home, seat), n_services, crossing)
+        bits = read(b.halves, for_decile + half)
+        recorded = np.int32(draw(t.deciles, service, bits & _HIGH_16))
+        round_up = (np.float32(np.int32(bits & _LOW_16)) + HALF) * _2_TO_16
+
+        person = np.int32(draw(t.people, np.int32(0), read(b.halves, for_person + half)))
+        problem = np.int32((np.float32(person) + HALF) * ages_inverse)
+        age = np.int32(first_age + person - np.int32(problem * n_ages))
+
+        severity = read(b.shift, seat) + fetch(b.service_shift, service)
+        severity += by_deprivation * (np.float32(4.5) - np.float32(decile_of(recorded)))
+        severity += by_age * (np.float32(age) - np.float32(40.0))
+        step = np.int32(min(max((severity - lowest) * steps + round_up, _ZERO), highest))
+        line = np.int32(np.int32(problem * n_severities) + step)
+        scores = draw(t.scores, line, read(b.halves, for_scores + half))
+
+        put(r.service, m, service)
+        put(r.decile, m, recorded)
+        put(r.age, m, age)
+        put(r.problem, m, problem)
+        put(r.scores, m, scores)
+
+
+@njit(**BARE)
+def draw_rest(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Draw WSAS, earlier episodes and wait, and add up the log-odds of recovery, factors apart."""
+    by_gad7, by_age = np.float32(truth.gad7), np.float32(truth.age)
+    by_imd, imd_missing = np.float32(truth.imd), np.float32(truth.imd_missing)
+    by_wsas, wsas_missing = np.float32(truth.wsas), np.float32(truth.wsas_missing)
+    by_prior, by_wait = np.float32(truth.prior), np.float32(truth.wait)
+    n_waits, waits_inverse = np.int32(truth.n_waits), np.float32(truth.waits_inverse)
+    caseness_phq9, caseness_gad7 = np.int32(t.caseness[PHQ9]), np.int32(t.caseness[GAD7])
+    for_history, for_wsas = _halves(WORD_WSAS_HISTORY)
+    for k in range(n):
+        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
+        scores = np.int32(read(r.scores, m))
+        phq9 = np.int32(phq9_of(scores))
+        gad7 = np.int32(scores - np.int32(N_GAD7 * phq9))
+        age, decile = np.int32(read(r.age, m)), np.int32(read(r.decile, m))
+        wsas = np.int32(draw(t.wsas, scores, read(b.halves, for_wsas + half)))
+        history = np.int32(draw(t.history, np.int32(0), read(b.halves, for_history + half)))
+        prior = np.int32((np.float32(history) + HALF) * waits_inverse)
+        wait = np.int32(history - np.int32(prior * n_waits))
+
+        eta = read(b.log_odds, seat) + read(b.by_phq9, seat) * np.float32(phq9)
+        eta += by_gad7 * np.float32(gad7) + by_age * np.float32(age)
+        eta += fetch(b.problem_effect, np.int32(read(r.problem, m)))
+        eta += imd_missing if decile >= 10 else by_imd * np.float32(decile)
+        eta += wsas_missing if wsas >= N_WSAS - 1 else by_wsas * np.float32(wsas)
+        eta += by_prior * np.float32(prior) + by_wait * np.float32(wait)
+        eta += fetch(b.service_effect, read(r.service, m))
+
+        put(r.wsas, m, wsas)
+        put(r.history, m, history)
+        put(r.case, m, np.int32(phq9 >= caseness_phq9) | np.int32(gad7 >= caseness_gad7))
+        put(r.anxiety, m, -1)
+        put(b.log_odds, _place(k, 1), eta)
+
+
+@njit(**BARE)
+def draw_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record) -> None:
+    """Draw the combinations of levels of two groups of factors, and add their effects."""
+    one, two = np.uint64(2 * pair), np.uint64(2 * pair + 1)
+    first_1, first_2 = np.uint32(t.group_first[one]), np.uint32(t.group_first[two])
+    width_1, width_2 = np.uint32(t.group_width[one]), np.uint32(t.group_width[two])
+    high_1, high_2 = np.uint32(t.group_high[one]), np.uint32(t.group_high[two])
+    effects_1, effects_2 = np.int32(t.group_effect_first[one]), np.int32(t.group_effect_first[two])
+    cells_1, cells_2 = one * np.uint64(r.service.size), two * np.uint64(r.service.size)
+    for_two, for_one = _halves(WORD_FACTORS + pair)
+    for k in range(n):
+        m, half = row + np.uint64(k), np.uint64(k) + np.uint64(k)
+        decile, age = decile_of(np.int32(read(r.decile, m))), np.int32(read(r.age, m))
+        stratum = stratum_of(decile, age, np.int32(phq9_of(read(r.scores, m))))
+        first = np.uint32(first_1 + low_product(stratum, width_1))
+        cell_1 = np.int32(pick(t.groups, first, width_1, high_1, read(b.halves, for_one + half)))
+        first = np.uint32(first_2 + low_product(stratum, width_2))
+        cell_2 = np.int32(pick(t.groups, first, width_2, high_2, read(b.halves, for_two + half)))
+        effect = fetch(b.group_effect, np.int32(effects_1 + cell_1))
+        effect += fetch(b.group_effect, np.int32(effects_2 + cell_2))
+        put(r.cells, cells_1 + m, cell_1)
+        put(r.cells, cells_2 + m, cell_2)
+        put(b.log_odds, _place(k, 2 + pair), read(b.log_odds, _place(k, 1 + pair)) + effect)
+
+
+@njit(**BARE)
+def draw_measures(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
+    """Draw the first score of the specific measure, which then says who is at caseness beside PHQ-9.
+
+    Few have one: they are listed first, without branches, and then drawn one by one.
+    """
+    count = np.uint64(0)
+    for k in range(n):
+        b.found[count] = k
+        count += np.uint64(r.problem[row + np.uint64(k)] >= t.first_specific)
+    for place in range(count):
+        at = np.uint64(b.found[np.uint64(place)])
+        m, run = row + at, np.uint64(b.run[at])
+        measure = np.uint64(t.problem_measure[np.uint64(r.problem[m])])
+        scores = np.int64(r.scores[m])
+        phq9 = phq9_of(scores)
+        bits = low(mix(b.state[run] + b.next[run] * at))
+        anxiety = np.int64(draw(t.specific_first, np.int64(measure) * N_GAD7 + scores - N_GAD7 * phq9, bits))
+        r.case[m] = np.uint8(phq9 >= t.caseness[PHQ9]) | np.uint8(anxiety >= t.caseness[measure])
+        r.anxiety[m] = anxiety
+
+
+@njit(**BARE)
+def span_of(course: np.uint32) -> np.int32:
+    """Give the days from the first to the last appointment of a course.
+
+    Divisions, which do not vectorise, are products with inverses that are exact for all courses there are.
+    """
+    pairs = course >> np.uint32(1)  # weekly and fortnightly
+    sessions = np.uint32(low_product(np.uint32(pairs), np.uint32(554_619)) >> np.uint32(26))  # / 121, less 1
+    missed = np.uint32(pairs - np.uint32(sessions * np.uint32((MOST_MISSED + 1) ** 2)))
+    dna = np.uint32(np.uint32(missed * np.uint32(745)) >> np.uint32(13))  # / 11
+    intervals = np.uint32(sessions + missed - np.uint32(dna * np.uint32(MOST_MISSED)))
+    fortnightly = np.uint32(course & np.uint32(1))
+    return np.int32(np.uint32(intervals * np.uint32(7)) << fortnightly)
+
+
+@njit(**BARE)
+def draw_course(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Draw who completes, and the course."""
+    by_age, by_imd = np.float32(truth.completion_by_age), np.float32(truth.completion_by_imd)
+    by_phq9 = np.float32(truth.completion_by_phq9)
+    whole, few, bits_high = (
+        np.uint32(t.courses.size - N_MISSED),
+        np.uint32(N_MISSED),
+        np.uint32(t.courses_high),
+    )
+    for_course, for_completion = _halves(WORD_COMPLETION_COURSE)
+    for k in range(n):
+        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
+        eta = read(b.completion, seat) + by_age * (np.float32(read(r.age, m)) - np.float32(40.0))
+        eta += by_imd * (np.float32(decile_of(np.int32(read(r.decile, m)))) - np.float32(4.0))
+        eta += by_phq9 * (np.float32(np.int32(phq9_of(read(r.scores, m)))) - np.float32(14.0))
+        completes = happens(fraction(read(b.halves, for_completion + half)), eta)
+        begin = few if completes else np.uint32(0)
+        width = whole if completes else few
+        course = np.uint32(
+            begin + pick(t.courses, begin, width, bits_high, read(b.halves, for_course + half))
+        )
+        put(r.course, m, course)
+        put(b.completes, seat, completes)
+        put(b.span, seat, span_of(course))
+
+
+@njit(**BARE)
+def start_day(mass: np.uint32, starts: NDArray[np.uint32], shift: np.uint32) -> np.int32:
+    """Give the day, from the scenario's first, before which lies a mass of the starts."""
+    part = np.int32(mass >> shift)
+    begins = fetch(starts, np.int32(part + part))
+    days = fetch(starts, np.int32(np.int32(part + part) + np.int32(1)))
+    return np.int32(days >> np.uint32(16)) if mass >= begins else np.int32(days & _LOW_16)
+
+
+@njit(**BARE)
+def draw_outcome(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Draw the first day and the outcome at the end of the course.
+
+    The outcome is Bernoulli, with the probability of the model; nobody recovers from below caseness. A course
+    counts as completed if it has two attended sessions and has ended by the last day.
+    """
+    days = np.int32(truth.last_day - truth.first_day)
+    pairs, shift = t.group_first.size // 2, np.uint32(t.starts_shift)
+    for_outcome, for_start = _halves(WORD_START_OUTCOME)
+    for k in range(n):
+        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
+        start = start_day(read(b.halves, for_start + half), b.starts, shift)
+        ended = np.int32(start + read(b.span, seat)) <= days
+        u = fraction(read(b.halves, for_outcome + half))
+        recovers = happens(u, read(b.log_odds, _place(k, 1 + pairs)))
+        put(r.start, m, start)
+        put(r.completed, m, np.int32(read(b.completes, seat)) & np.int32(ended))
+        put(r.recovered, m, np.int32(recovers) & np.int32(read(r.case, m)))
+
+
+@njit(**BARE)
+def draw_block(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Draw the n patients that are seated into the record, from a row on."""
+    draw_first(n, row, c, t, truth, b, r)
+    draw_rest(n, row, t, truth, b, r)
+    for pair in range(t.group_first.size // 2):
+        draw_pair(n, row, pair, t, b, r)
+    draw_measures(n, row, t, b, r)
+    draw_course(n, row, t, truth, b, r)
+    draw_outcome(n, row, t, truth, b, r)

@@ -1,0 +1,25 @@
+"""Normal numbers: against SciPy's quantiles, and as functions of the uniform ones."""
+
+import numpy as np
+from scipy.special import ndtri
+
+from ter.kernels.normal import normal_quantile, unit_normals
+from ter.kernels.rng import unit_uniforms
+
+
+def test_quantiles():
+    small = np.geomspace(2.0**-53, 0.5, 2_000)
+    p = np.concatenate([small, np.linspace(0.001, 0.999, 2_001), 1 - np.geomspace(1e-12, 0.5, 500)])
+    ours = np.array([normal_quantile(x) for x in p])
+    # Both are good to some units in the last place; near p = 1 the argument itself is no better.
+    np.testing.assert_allclose(ours, ndtri(p), rtol=4e-15, atol=1e-16)
+    assert normal_quantile(0.5) == 0.0
+    edges = np.array([0.075, 0.925, np.exp(-25.0)])  # where one rational function takes over from another
+    steps = np.array([normal_quantile(x * (1 + 1e-9)) - normal_quantile(x * (1 - 1e-9)) for x in edges])
+    np.testing.assert_allclose(steps, ndtri(edges * (1 + 1e-9)) - ndtri(edges * (1 - 1e-9)), rtol=1e-5)
+
+
+def test_numbers_of_units():
+    seed, stream, units = np.uint64(2**64 - 1), np.uint64(2), np.array([5, 0, 2**40, 7])
+    uniforms = unit_uniforms(seed, stream, units, 3)
+    assert np.array_equal(unit_normals(seed, stream, units, 3), [normal_quantile(u) for u in uniforms])
