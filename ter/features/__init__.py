@@ -1,7 +1,6 @@
 """From a table to arrays: terms, case mix, design."""
 
 from ter.features.case_mix import CaseMix, Encoded, LearnedCaseMix
-from ter.features.describe import describe
 from ter.features.design import Design, Grouping, build_design
 from ter.features.rows import ModelledRows, modelled_rows
 from ter.features.terms import Factor, Interaction, Linear, Spline, factor, interaction, linear, spline
@@ -18,7 +17,6 @@ __all__ = [
     "ModelledRows",
     "Spline",
     "build_design",
-    "describe",
     "factor",
     "interaction",
     "linear",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from ter.errors import DataError, OptionError
 from ter.features.collinear import redundant
-from ter.features.columns import numbers, require
-from ter.features.learned import LearnedTerm, carries_spline, learn_term
+from ter.features.columns import Table, is_empty, numbers, require
+from ter.features.each import Each, in_turn
+from ter.features.learned import LearnedTerm, carries_spline, learn_term, width_of
 from ter.features.state import read_state, write_state
 from ter.features.terms import Factor, Interaction, Linear, Spline, Term
 from ter.schema import COLUMNS
@@ -121,11 +123,48 @@ class CaseMix:
             If there are no rows, a column is absent or is not what its term needs, or two columns of the
             model would have one name.
         """
+        carried, notes = self.carried_by(df)
+        return carried.learn_and_encode(df, notes)[0]
+
+    def carried_by(self, df: Table) -> tuple[CaseMix, tuple[str, ...]]:
+        """What a table can carry of the terms, if not all are asked for, and notes on the others.
+
+        Raises
+        ------
+        DataError
+            If there are no rows.
+        """
         if not len(df):
             raise DataError("There are no rows to learn the case mix on.")
-        terms, notes = _present(self.terms, df) if self.when_present else (self.terms, ())
+        if not self.when_present:
+            return self, ()
+        terms, notes = _present(self.terms, df)
+        return CaseMix(terms), notes
+
+    def learn_and_encode(
+        self, df: Table, notes: tuple[str, ...] = (), each: Each = in_turn
+    ) -> tuple[LearnedCaseMix, FloatArray]:
+        """Learn all terms as `learn` does, and encode the same rows.
+
+        Parameters
+        ----------
+        df : DataFrame or TableView
+            With N rows.
+        notes : tuple of str
+            Of `carried_by`.
+        each : callable
+            How the terms are gone through.
+
+        Returns
+        -------
+        LearnedCaseMix
+        X : ndarray of float64, shape (N, P)
+            As `LearnedCaseMix.encode` makes it, column by column in memory.
+        """
+        terms = self.terms
         require(df, tuple(column for term in terms for column in term.reads), "the case mix")
-        learned = tuple(learn_term(term, df) for term in terms)
+        X, slices = _columns(each(lambda term: width_of(term, df), terms), len(df))
+        learned = tuple(each(lambda k: learn_term(terms[k], df, X[:, slices[k]]), range(len(terms))))
         every = (INTERCEPT, *(name for term in learned for name in term.names))
         twice = sorted({name for name in every if every.count(name) > 1})
         if twice:
@@ -133,9 +172,10 @@ class CaseMix:
         single = tuple(
             (term.term.name, "one level only in the modelled rows") for term in learned if not term.names
         )
-        dropped = single + redundant(_encode(learned, df), every)
+        dropped = single + redundant(X, every, each)
         gone = {name for name, _ in dropped}
-        return LearnedCaseMix(learned, tuple(name for name in every if name not in gone), dropped, notes)
+        found = LearnedCaseMix(learned, tuple(name for name in every if name not in gone), dropped, notes)
+        return found, found.keep(X)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +264,26 @@ class LearnedCaseMix:
         for term in self.terms:
             unseen |= term.unseen(df)
         counted = tuple((column, count) for column, count in unseen.items() if count)
-        return Encoded(_encode(self.terms, df)[:, self._kept()], self.columns, counted)
+        return Encoded(self.columns_of(df), self.columns, counted)
+
+    def columns_of(self, df: Table, each: Each = in_turn) -> FloatArray:
+        """Columns of the model for rows that have every column that the terms read: shape (N, P)."""
+        X, slices = _columns([len(term.names) for term in self.terms], len(df))
+
+        def encode(k: int) -> None:
+            term = self.terms[k]
+            X[:, slices[k]] = (term.encode(df) - term.shift) / term.divisor
+
+        each(encode, range(len(self.terms)))
+        return self.keep(X)
+
+    def keep(self, X: FloatArray) -> FloatArray:
+        """The model's columns of all that the terms make, moved to the front of the same memory."""
+        kept = self._kept()
+        for k, j in enumerate(kept):
+            if k != j:
+                X[:, k] = X[:, j]
+        return X[:, : len(kept)]
 
     def to_json(self) -> str:
         """Write the learned state as JSON.
@@ -262,16 +321,12 @@ class LearnedCaseMix:
         return np.array([j for j, name in enumerate(every) if name in set(self.columns)], dtype=np.int64)
 
 
-def _encode(terms: tuple[LearnedTerm, ...], df: pd.DataFrame) -> FloatArray:
-    """All columns that terms make, the intercept first, centred and scaled, shape (N, all)."""
-    # Column by column in memory, as they are written and read.
-    X = np.ones((len(df), 1 + sum(len(term.names) for term in terms)), order="F")
-    start = 1
-    for term in terms:
-        stop = start + len(term.names)
-        X[:, start:stop] = (term.encode(df) - term.shift) / term.divisor
-        start = stop
-    return X
+def _columns(widths: Sequence[int], n: int) -> tuple[FloatArray, list[slice]]:
+    """Room for the columns of terms behind the intercept, column by column in memory, and where each goes."""
+    edges = np.cumsum([1, *widths])
+    X = np.empty((n, edges[-1]), order="F")
+    X[:, 0] = 1.0
+    return X, [slice(a, b) for a, b in pairwise(edges.tolist())]
 
 
 def _refuse_late_columns(terms: tuple[Term, ...]) -> None:
@@ -291,14 +346,14 @@ def _refuse_late_columns(terms: tuple[Term, ...]) -> None:
         )
 
 
-def _present(terms: tuple[Term, ...], df: pd.DataFrame) -> tuple[tuple[Term, ...], tuple[str, ...]]:
+def _present(terms: tuple[Term, ...], df: Table) -> tuple[tuple[Term, ...], tuple[str, ...]]:
     """Keep the terms that a table can carry, and say which it cannot."""
     kept: list[Term] = []
     absent: list[str] = []
     notes: list[str] = []
     for term in terms:
         gone = [column for column in term.reads if column not in df.columns]
-        empty = [column for column in term.reads if not gone and df[column].isna().all()]
+        empty = [column for column in term.reads if not gone and is_empty(df, column)]
         if gone:
             absent += gone
         elif empty:

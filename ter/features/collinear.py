@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ter.features.each import Each, in_turn
+
 FloatArray = NDArray[np.float64]
 
 #: A column is an exact combination of earlier ones when less than this share of its length is left beside
@@ -12,9 +14,11 @@ FloatArray = NDArray[np.float64]
 TOLERANCE = 1e-7
 #: Where more than this share is left of every column, products of columns say so: their rounding is far less.
 CLEAR = 1e-3
+#: Rows whose products are taken at a time.
+ROWS_A_PART = 65_536
 
 
-def redundant(X: FloatArray, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def redundant(X: FloatArray, names: tuple[str, ...], each: Each = in_turn) -> tuple[tuple[str, str], ...]:
     """Find the columns to drop, going from left to right, so that of two equal columns the first stays.
 
     Parameters
@@ -23,13 +27,15 @@ def redundant(X: FloatArray, names: tuple[str, ...]) -> tuple[tuple[str, str], .
         The intercept first; continuous columns centred and scaled, so that the tolerance means the same for
         each.
     names : tuple of str, length P
+    each : callable
+        How the rows' products are gone through, part by part.
 
     Returns
     -------
     tuple of (str, str)
         The name of each redundant column, and why it is one.
     """
-    if _clearly_independent(X):
+    if _clearly_independent(X, each):
         return ()
     constant = np.ptp(X, axis=0) == 0
     constant[0] = False
@@ -49,9 +55,10 @@ def redundant(X: FloatArray, names: tuple[str, ...]) -> tuple[tuple[str, str], .
     return tuple((names[j], found[j]) for j in sorted(found))
 
 
-def _clearly_independent(X: FloatArray) -> bool:
+def _clearly_independent(X: FloatArray, each: Each) -> bool:
     """Whether much is left of every column beside those before it; False where that is not certain."""
-    products = X.T @ X
+    parts = [X[start : start + ROWS_A_PART] for start in range(0, len(X), ROWS_A_PART)]
+    products = np.sum(each(lambda part: part.T @ part, parts), axis=0)
     lengths = np.sqrt(np.diag(products))
     if not (lengths > 0.0).all():
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ter.errors import DataError, OptionError
 from ter.features.case_mix import CaseMix, LearnedCaseMix
-from ter.features.columns import numbers, require, texts
+from ter.features.columns import Table, TableView, numbers, require
+from ter.features.each import Each, in_turn
 from ter.features.rows import modelled_rows
 from ter.schema import COLUMNS
 
@@ -38,6 +39,11 @@ class Grouping:
     column: str
     levels: tuple[str, ...]
     index: IntArray
+
+    @property
+    def runs(self) -> IntArray:
+        """Where the rows of each level begin, and where the last end, of rows sorted by level."""
+        return np.searchsorted(self.index, np.arange(len(self.levels) + 1)).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +94,10 @@ class Design:
         With a severity slope.
     further : Grouping or None
         A third factor.
+    case_mix : LearnedCaseMix or None
+        What encoded the rows.
+    ordered : bool
+        Whether rows stand in the order of therapist, service, and content.
     """
 
     X: FloatArray
@@ -103,30 +113,30 @@ class Design:
     left_out: tuple[tuple[str, int], ...]
     severity: Severity | None = None
     further: Grouping | None = None
-
-    def modelled(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The modelled rows of the table; the table itself, uncopied, where these are all."""
-        return pick_rows(table, self.rows)
+    case_mix: LearnedCaseMix | None = None
+    ordered: bool = False
 
 
 def build_design(
-    df: pd.DataFrame,
+    df: Table,
     *,
-    case_mix: LearnedCaseMix | None,
+    case_mix: CaseMix | LearnedCaseMix | None,
     outcome: str,
     trials: str | None = None,
     therapist: str,
     service: str | None = None,
     severity: str | None = None,
     further: str | None = None,
+    by_content: bool = False,
+    each: Each = in_turn,
 ) -> Design:
     """Turn a table into the arrays that a model is fitted to.
 
     Parameters
     ----------
-    df : DataFrame
-    case_mix : LearnedCaseMix or None
-        Learned on the modelled rows (`ter.features.modelled_rows`); None for the intercept alone.
+    df : DataFrame, or TableView of all of its rows
+    case_mix : CaseMix, LearnedCaseMix or None
+        One that is not learned is learned on the modelled rows; None for the intercept alone.
     outcome : str
         A column of 0/1, or with `trials` a column of counts.
     trials : str, optional
@@ -139,6 +149,11 @@ def build_design(
         The column of numbers that therapist effects may grow with.
     further : str, optional
         The column of a third factor's ids.
+    by_content : bool
+        Whether rows are put in the order of therapist, service and content, so that nothing depends on their
+        order in the table; else they keep it.
+    each : callable
+        How columns and parts of rows are gone through.
 
     Returns
     -------
@@ -152,62 +167,77 @@ def build_design(
         If a column is absent, an id is missing, no row can be modelled, there is a single therapist, or fewer
         than two therapists have modelled patients; see also `modelled_rows`.
     """
+    view = df if isinstance(df, TableView) else TableView(df)
+    table = view.table
     roles = {"outcome": outcome, "trials": trials, "therapist": therapist, "service": service}
     _check_roles(case_mix, {**roles, "further factor": further})
-    chosen = modelled_rows(df, outcome=outcome, trials=trials)
-    therapists = _group(df, "therapist", therapist, chosen.rows)
-    if len(np.unique(therapists.index)) < 2:
+    _check_asked(table, severity, further, roles)
+    chosen = modelled_rows(table, outcome=outcome, trials=trials)
+    therapists = _group(view, "therapist", therapist, chosen.rows)
+    if np.ptp(therapists.index) == 0:
         raise DataError(
             f'One of the {len(therapists.levels)} therapists in the column "{therapist}" has patients in the '
             "model: there is nobody to compare with."
         )
-    services = None if service is None else _group(df, "service", service, chosen.rows)
-    learned = CaseMix(()).learn(df) if case_mix is None else case_mix
+    services = None if service is None else _group(view, "service", service, chosen.rows)
+    modelled = view.pick(chosen.rows)
+    asked: CaseMix | LearnedCaseMix = CaseMix(()) if case_mix is None else case_mix
+    notes: tuple[str, ...] = ()
+    if isinstance(asked, CaseMix):
+        asked, notes = asked.carried_by(modelled)
+    require(modelled, asked.reads, "the case mix")
+    rows, successes, treated = chosen.rows, chosen.successes, chosen.trials
+    if by_content:
+        # Kernels take a while to load, and `ter --help` shall not wait for them.
+        from ter.features.ordering import in_order, keys_of
+
+        numeric = [c for c in (outcome, trials, severity) if c is not None]
+        levels = [] if further is None else [further]
+        sorting = in_order(
+            therapists.index,
+            len(therapists.levels),
+            None if services is None else services.index,
+            0 if services is None else len(services.levels),
+            lambda: keys_of(modelled, asked, numeric, levels, each),
+            each,
+        )
+        order = sorting.order
+        rows, successes, treated = rows.take(order), successes.take(order), treated.take(order)
+        therapists = replace(therapists, index=sorting.inner)
+        services = None if services is None else replace(services, index=sorting.outer)
+        modelled = view.pick(rows)
+    if isinstance(asked, CaseMix):
+        learned, X = asked.learn_and_encode(modelled, notes, each)
+    else:
+        learned, X = asked, asked.columns_of(modelled, each)
     return Design(
-        X=learned.encode(pick_rows(df, chosen.rows)).X,
+        X=X,
         columns=learned.columns,
         centre=learned.centre,
         scale=learned.scale,
-        successes=chosen.successes,
-        trials=chosen.trials,
+        successes=successes,
+        trials=treated,
         therapist=therapists,
         service=services,
-        rows=chosen.rows,
-        n_rows=len(df),
+        rows=rows,
+        n_rows=len(table),
         left_out=chosen.left_out,
-        severity=None if severity is None else read_severity(df, severity, chosen.rows, roles),
-        further=None if further is None else _group(df, "further", further, chosen.rows),
+        severity=None if severity is None else read_severity(modelled, severity),
+        further=None if further is None else _group(view, "further", further, rows),
+        case_mix=None if case_mix is None else learned,
+        ordered=by_content,
     )
 
 
-def pick_rows(table: pd.DataFrame, rows: IntArray) -> pd.DataFrame:
-    """Rows of the table, each at most once and in its order; the table itself where these are all."""
-    return table if len(rows) == len(table) else table.iloc[rows]
-
-
-def read_severity(df: pd.DataFrame, column: str, rows: IntArray, roles: dict[str, str | None]) -> Severity:
-    """Read and standardise what therapist effects may grow with.
+def read_severity(df: Table, column: str) -> Severity:
+    """Read and standardise what therapist effects may grow with, in the rows of a view.
 
     Raises
     ------
-    OptionError
-        If the column has another role, or is measured after allocation: what the therapist had a hand in
-        cannot explain their effect.
     DataError
-        If it is absent, holds no numbers, or does not vary.
+        If it does not vary.
     """
-    for role, other in roles.items():
-        if other == column:
-            raise OptionError(
-                f'The column "{column}" is both the severity and the {role}: it can be only one.'
-            )
-    if column in COLUMNS and COLUMNS[column].measured in ("after_allocation", "id"):
-        raise OptionError(
-            f'severity_slope names "{column}", which was not measured before the patient was allocated to a '
-            "therapist: name a score at the start, such as phq9_first."
-        )
-    require(df, (column,), "severity_slope")
-    raw = numbers(df, column)[rows]
+    raw = numbers(df, column)
     known = ~np.isnan(raw)
     if not known.any() or raw[known].min() == raw[known].max():
         raise DataError(
@@ -219,7 +249,48 @@ def read_severity(df: pd.DataFrame, column: str, rows: IntArray, roles: dict[str
     return Severity(column, values, centre, scale, int((~known).sum()))
 
 
-def _check_roles(case_mix: LearnedCaseMix | None, roles: dict[str, str | None]) -> None:
+def _check_asked(
+    table: pd.DataFrame, severity: str | None, further: str | None, roles: dict[str, str | None]
+) -> None:
+    """Refuse a severity or a further factor that the table lacks, or that the therapist had a hand in.
+
+    Raises
+    ------
+    OptionError
+        If a column was measured after allocation: what is partly the therapist's own work can neither explain
+        their effect nor be adjusted for. If the severity has another role.
+    DataError
+        If a column is absent, or the severity holds no numbers.
+    """
+    if further is not None:
+        require(table, (further,), "the further factor")
+        if further in COLUMNS and COLUMNS[further].measured == "after_allocation":
+            raise OptionError(
+                f'further names "{further}", measured after the patient was allocated to a therapist. It is '
+                "partly the therapist's own work: name a group that was there before, such as a region."
+            )
+    if severity is None:
+        return
+    for role, other in roles.items():
+        if other == severity:
+            raise OptionError(
+                f'The column "{severity}" is both the severity and the {role}: it can be only one.'
+            )
+    if severity in COLUMNS and COLUMNS[severity].measured in ("after_allocation", "id"):
+        raise OptionError(
+            f'severity_slope names "{severity}", which was not measured before the patient was allocated to '
+            "a therapist: name a score at the start, such as phq9_first."
+        )
+    require(table, (severity,), "severity_slope")
+    held = table[severity].dtype
+    if held.kind not in "biuf":
+        raise DataError(
+            f'severity_slope names "{severity}", which holds {held}, not numbers: name a score, such as '
+            "phq9_first."
+        )
+
+
+def _check_roles(case_mix: CaseMix | LearnedCaseMix | None, roles: dict[str, str | None]) -> None:
     """Refuse a column that plays two roles."""
     seen = {} if case_mix is None else dict.fromkeys(case_mix.reads, "case mix")
     for role, column in roles.items():
@@ -232,14 +303,15 @@ def _check_roles(case_mix: LearnedCaseMix | None, roles: dict[str, str | None]) 
         seen[column] = role
 
 
-def _group(df: pd.DataFrame, name: str, column: str, rows: IntArray) -> Grouping:
-    """Read a grouping factor: levels from all rows, the index of the modelled ones."""
-    require(df, (column,), f"the {name}")
-    codes, levels = texts(df[column])
+def _group(view: TableView, name: str, column: str, rows: IntArray) -> Grouping:
+    """Read a grouping factor: levels from all rows of the table, the index of the modelled ones."""
+    what = "further factor" if name == "further" else name
+    require(view, (column,), f"the {what}")
+    codes, levels = view.of_table(column)
     missing = np.flatnonzero(codes < 0)
     if missing.size:
         shown = ", ".join(str(row) for row in missing[:3])
         raise DataError(
-            f'The column "{column}" is empty in {missing.size} rows (first: {shown}): give each a {name}.'
+            f'The column "{column}" is empty in {missing.size} rows (first: {shown}): give each a {what}.'
         )
-    return Grouping(name, column, levels, codes[rows])
+    return Grouping(name, column, levels, codes.take(rows))

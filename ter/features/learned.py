@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ter.errors import DataError
-from ter.features.columns import MISSING, numbers, texts
+from ter.features.columns import MISSING, Table, coded, has_gaps, numbers
 from ter.features.spline_basis import natural_spline, quantile_knots
 from ter.features.terms import Factor, Interaction, Linear, MainTerm, Spline, Term
 
@@ -63,7 +62,7 @@ class LearnedNumeric:
         """What each column is divided by, the indicator included."""
         return np.array((*self.scale, 1.0) if self.missing else self.scale)
 
-    def encode(self, df: pd.DataFrame) -> FloatArray:
+    def encode(self, df: Table) -> FloatArray:
         """Columns before centring and scaling, shape (n, columns)."""
         x = numbers(df, self.term.column)
         known = ~np.isnan(x)
@@ -73,9 +72,10 @@ class LearnedNumeric:
         proper[known] = _basis(x[known], self.knots)
         return np.column_stack([proper, ~known]) if self.missing else proper
 
-    def unseen(self, df: pd.DataFrame) -> dict[str, int]:
+    def unseen(self, df: Table) -> dict[str, int]:
         """Missing values where none were missing when this was learned."""
-        count = 0 if self.missing else int(np.isnan(numbers(df, self.term.column)).sum())
+        gaps = not self.missing and has_gaps(df, self.term.column)
+        count = int(np.isnan(numbers(df, self.term.column)).sum()) if gaps else 0
         return {self.term.column: count}
 
 
@@ -113,22 +113,21 @@ class LearnedFactor:
         """What each column is divided by: 1."""
         return np.ones(len(self.levels) - 1)
 
-    def encode(self, df: pd.DataFrame) -> FloatArray:
+    def encode(self, df: Table) -> FloatArray:
         """Columns of 0 and 1, shape (n, columns)."""
-        return self.indicators(df)[:, 1:]
+        return np.equal.outer(np.arange(1, len(self.levels)), self.codes(df)).astype(np.float64).T
 
-    def indicators(self, df: pd.DataFrame) -> FloatArray:
-        """Columns of 0 and 1 for every level, the reference included, shape (n, levels)."""
-        codes, _ = self._codes(df)
-        return np.equal(codes[:, None], np.arange(len(self.levels))).astype(np.float64)
+    def codes(self, df: Table) -> NDArray[np.int64]:
+        """Position of each row's level, shape (n,)."""
+        return self._codes(df)[0]
 
-    def unseen(self, df: pd.DataFrame) -> dict[str, int]:
+    def unseen(self, df: Table) -> dict[str, int]:
         """Rows whose level is none of those learned, or is missing where none was."""
         return {self.term.column: self._codes(df)[1]}
 
-    def _codes(self, df: pd.DataFrame) -> tuple[NDArray[np.int64], int]:
+    def _codes(self, df: Table) -> tuple[NDArray[np.int64], int]:
         """Level of each row, and how many rows have a level that is not known."""
-        codes, found = texts(df[self.term.column])
+        codes, found = coded(df, self.term.column)
         fallback = self.levels.index(MISSING) if MISSING in self.levels else 0
         position = {level: i for i, level in enumerate(self.levels)}
         # The last entry serves the code -1, a missing value.
@@ -180,11 +179,11 @@ class LearnedInteraction:
         """What each column is divided by."""
         return np.array(self.scale)
 
-    def encode(self, df: pd.DataFrame) -> FloatArray:
+    def encode(self, df: Table) -> FloatArray:
         """Columns before centring and scaling, shape (n, columns)."""
         return _products(self.first, self.second, df)
 
-    def unseen(self, df: pd.DataFrame) -> dict[str, int]:
+    def unseen(self, df: Table) -> dict[str, int]:
         """Values that the parts did not see."""
         return self.first.unseen(df) | self.second.unseen(df)
 
@@ -192,14 +191,25 @@ class LearnedInteraction:
 LearnedTerm = LearnedNumeric | LearnedFactor | LearnedInteraction
 
 
-def learn_term(term: Term, df: pd.DataFrame) -> LearnedTerm:
+def width_of(term: Term, df: Table) -> int:
+    """How many columns a term makes of rows, before it is learned on them."""
+    if isinstance(term, Interaction):
+        return _proper_width(term.first, df) * _proper_width(term.second, df)
+    if isinstance(term, Factor):
+        return _proper_width(term, df)
+    return _proper_width(term, df) + has_gaps(df, term.column)
+
+
+def learn_term(term: Term, df: Table, out: FloatArray | None = None) -> LearnedTerm:
     """Learn a term's knots, levels, means and scales.
 
     Parameters
     ----------
     term : Linear, Spline, Factor or Interaction
-    df : DataFrame
+    df : DataFrame or TableView
         The rows to learn on, with the term's columns.
+    out : ndarray, shape (n, width_of(term, df)), optional
+        Takes the rows as the learned term encodes them, centred and scaled.
 
     Returns
     -------
@@ -211,13 +221,22 @@ def learn_term(term: Term, df: pd.DataFrame) -> LearnedTerm:
         If a column is not what the term needs: text for numbers, no known value, too few distinct values for
         the knots of a spline, or ids for a factor.
     """
+    if isinstance(term, Factor):
+        factor = LearnedFactor(term, _learn_levels(term, df))
+        if out is not None:
+            out[:] = factor.encode(df)
+        return factor
     if not isinstance(term, Interaction):
-        return _learn_main(term, df)
+        return _learn_numeric(term, df, out)
     first, second = _learn_main(term.first, df), _learn_main(term.second, df)
     products = _products(first, second, df)
     if isinstance(first, LearnedFactor) and isinstance(second, LearnedFactor):
-        return LearnedInteraction(first, second, (0.0,) * products.shape[1], (1.0,) * products.shape[1])
-    return LearnedInteraction(first, second, *_standard(products))
+        learned = LearnedInteraction(first, second, (0.0,) * products.shape[1], (1.0,) * products.shape[1])
+    else:
+        learned = LearnedInteraction(first, second, *_standard(products))
+    if out is not None:
+        out[:] = (products - learned.shift) / learned.divisor
+    return learned
 
 
 def carries_spline(x: FloatArray, df: int) -> bool:
@@ -236,12 +255,22 @@ def carries_spline(x: FloatArray, df: int) -> bool:
     return bool(np.all(np.diff(quantile_knots(x[~np.isnan(x)], df)) > 0))
 
 
-def _learn_main(term: MainTerm, df: pd.DataFrame) -> LearnedMain:
-    """Learn a term that is no interaction."""
+def _learn_main(term: MainTerm, df: Table) -> LearnedMain:
+    """Learn a part of an interaction."""
     if isinstance(term, Factor):
         return LearnedFactor(term, _learn_levels(term, df))
-    x = numbers(df, term.column)
-    known = x[~np.isnan(x)]
+    return _learn_numeric(term, df)
+
+
+def _learn_numeric(term: Linear | Spline, df: Table, out: FloatArray | None = None) -> LearnedNumeric:
+    """Learn a line or a spline; `out` takes its columns."""
+    from ter.kernels.moments import standardise
+
+    # A line without gaps is standardised where it stands.
+    x = numbers(df, term.column, None if out is None or out.shape[1] > 1 else out[:, 0])
+    missing = np.isnan(x)
+    gaps = bool(missing.any())
+    known = x[~missing] if gaps else x
     if not known.size:
         raise DataError(f'The column "{term.column}" is empty in all {len(x)} modelled rows: leave it out.')
     if isinstance(term, Spline) and not carries_spline(known, term.df):
@@ -252,12 +281,31 @@ def _learn_main(term: MainTerm, df: pd.DataFrame) -> LearnedMain:
             f'linear("{term.column}") or factor("{term.column}").'
         )
     knots_ = tuple(quantile_knots(known, term.df).tolist()) if isinstance(term, Spline) else ()
-    return LearnedNumeric(term, knots_, *_standard(_basis(known, knots_)), missing=known.size < x.size)
+    proper = _basis(known, knots_)
+    centre, scale = _standard(proper)
+    if out is not None:
+        columns = out[:, : len(centre)]
+        if gaps:
+            # A missing value is taken for the mean: zero, once centred.
+            columns[:] = 0.0
+            columns[~missing] = (proper - centre) / scale
+            out[:, len(centre)] = missing
+        else:
+            for column, given, mean, sd in zip(columns.T, proper.T, centre, scale, strict=True):
+                standardise(np.ascontiguousarray(given), mean, sd, column)
+    return LearnedNumeric(term, knots_, centre, scale, gaps)
 
 
-def _learn_levels(term: Factor, df: pd.DataFrame) -> tuple[str, ...]:
+def _proper_width(term: MainTerm, df: Table) -> int:
+    """Columns of a part, without a missing-indicator."""
+    if isinstance(term, Factor):
+        return len(_learn_levels(term, df)) - 1
+    return 1 if isinstance(term, Linear) else term.df
+
+
+def _learn_levels(term: Factor, df: Table) -> tuple[str, ...]:
     """Levels of a factor, ``missing`` last where a row has none of the others."""
-    codes, found = texts(df[term.column])
+    codes, found = coded(df, term.column)
     levels = term.levels or tuple(level for level in found if level != MISSING)
     if len(levels) > MOST_LEVELS:
         raise DataError(
@@ -275,12 +323,14 @@ def _basis(x: FloatArray, knots: tuple[float, ...]) -> FloatArray:
 
 def _standard(columns: FloatArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation (divisor n) of each column; 1 for the deviation of a constant column."""
-    constant = np.ptp(columns, axis=0) == 0
-    sd = np.where(constant, 1.0, columns.std(axis=0))
-    return tuple(columns.mean(axis=0).tolist()), tuple(sd.tolist())
+    # Kernels take a while to load, and `ter --help` shall not wait for them.
+    from ter.kernels.moments import moments
+
+    found = [moments(np.ascontiguousarray(column)) for column in columns.T]
+    return tuple(mean for mean, _ in found), tuple(sd or 1.0 for _, sd in found)
 
 
-def _products(first: LearnedMain, second: LearnedMain, df: pd.DataFrame) -> FloatArray:
+def _products(first: LearnedMain, second: LearnedMain, df: Table) -> FloatArray:
     """Products of the proper columns of two terms, the second's varying fastest."""
     a = first.encode(df)[:, : len(first.proper)]
     b = second.encode(df)[:, : len(second.proper)]

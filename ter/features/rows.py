@@ -84,10 +84,20 @@ def _patients(df: pd.DataFrame, outcome: str) -> ModelledRows:
     denominator = DENOMINATORS.get(outcome, ())
     for column in (outcome, *denominator):
         if column not in df.columns:
-            hint = "run ter.add_outcomes on the episodes" if denominator else "name a column that it has"
+            hint = (
+                "run ter.add_outcomes on the episodes"
+                if denominator
+                else f"name one of {', '.join(DENOMINATORS)}, or a column of true/false that the table has"
+            )
             raise DataError(f'The table has no column "{column}", which the outcome {outcome} needs: {hint}.')
+    if not pd.api.types.is_numeric_dtype(df[outcome].dtype):
+        raise DataError(
+            f'The outcome "{outcome}" holds {df[outcome].dtype}, not true/false (1/0): name another column, '
+            f'or make one of it, such as table["{outcome}"] == "yes".'
+        )
     y = numbers(df, outcome)
-    _refuse(df, outcome, (y != 0) & (y != 1) & ~np.isnan(y), "neither 0 nor 1 (false nor true)")
+    neither = (y != 0) & (y != 1) & ~np.isnan(y)
+    _refuse(df, outcome, neither, "neither 0 nor 1 (false nor true), as an outcome must be")
     # A denominator that is not known is not met.
     reasons = [(_REASONS[column], numbers(df, column) != 1) for column in denominator]
     reasons.append((f"{outcome} is missing", np.isnan(y)))

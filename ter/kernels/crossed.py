@@ -2,11 +2,14 @@
 
     H = [[D, C], [C', E]],  A = E - C' D^-1 C
 
-D is diagonal (inner factor), C holds the cells' weights, and A is the Schur complement (outer factor). For
-each of n parameters there are rows of n numbers, over which the innermost loops run.
+D is diagonal (inner factor), C holds the cells' weights, and A is the Schur complement (outer factor). Each
+function does the inner levels lo to hi. For each of n parameters there are rows of n numbers, over which the
+innermost loops run.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numba import njit
@@ -16,12 +19,83 @@ from ter.kernels.rows import FloatArray, Rows
 
 
 @njit(**FAST)
+def reduce_inner(
+    lo: int,
+    hi: int,
+    rows: Rows,
+    weight: FloatArray,
+    residual: FloatArray,
+    u: FloatArray,
+    precision: float,
+    inverse: FloatArray,
+    inner: FloatArray,
+    schur: FloatArray,
+    outer: FloatArray,
+) -> float:
+    """Eliminate the inner effects from H and from the gradient; returns log det D, in units of the prior's.
+
+    Read: weight and residual (C,), the cells' sums; u (J,); precision, of the prior. Written: inverse (J,),
+    of D, and inner (J,), the gradient in u. Added to: the lower triangle of schur (S, S), E - C' D^-1 C, and
+    outer (S,), what is left of the gradient in v; both without the prior of v.
+    """
+    log_det = 0.0
+    for j in range(lo, hi):
+        first = rows.unit_cells[j]
+        last = rows.unit_cells[j + 1]
+        total = precision
+        slope = -precision * u[j]
+        for c in range(first, last):
+            total += weight[c]
+            slope += residual[c]
+        h = 1.0 / total
+        inverse[j] = h
+        inner[j] = slope
+        log_det += math.log(total / precision)
+        # An inner level's cells are in the order of outer levels.
+        for c in range(first, last):
+            f = h * weight[c]
+            s = rows.cell_outer[c]
+            outer[s] += residual[c] - f * slope
+            schur[s, s] += weight[c]
+            for d in range(first, c + 1):
+                schur[s, rows.cell_outer[d]] -= f * weight[d]
+    return log_det
+
+
+@njit(**FAST)
+def sum_cells(lo: int, hi: int, rows: Rows, values: FloatArray, inner: FloatArray, outer: FloatArray) -> None:
+    """Cells' values (C,) summed by level: inner (J,) is written, outer (S,) added to."""
+    for j in range(lo, hi):
+        total = 0.0
+        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
+            total += values[c]
+            outer[rows.cell_outer[c]] += values[c]
+        inner[j] = total
+
+
+@njit(**FAST)
+def add_levels(
+    lo: int, hi: int, rows: Rows, inner: FloatArray, outer: FloatArray, values: FloatArray
+) -> None:
+    """Give the cells the sums of their levels' values: inner (J,), outer (S,), values (C,)."""
+    for j in range(lo, hi):
+        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
+            values[c] = inner[j] + outer[rows.cell_outer[c]]
+
+
+@njit(**FAST)
 def eliminate(
-    rows: Rows, weight: FloatArray, inverse: FloatArray, inner: FloatArray, outer: FloatArray
+    lo: int,
+    hi: int,
+    rows: Rows,
+    weight: FloatArray,
+    inverse: FloatArray,
+    inner: FloatArray,
+    outer: FloatArray,
 ) -> None:
     """Take C' D^-1 inner (J, n) from outer (S, n): what is left once the inner effects are gone."""
     n = inner.shape[1]
-    for j in range(rows.unit_cells.size - 1):
+    for j in range(lo, hi):
         for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
             f = inverse[j] * weight[c]
             s = rows.cell_outer[c]
@@ -31,11 +105,17 @@ def eliminate(
 
 @njit(**FAST)
 def substitute(
-    rows: Rows, weight: FloatArray, inverse: FloatArray, inner: FloatArray, outer: FloatArray
+    lo: int,
+    hi: int,
+    rows: Rows,
+    weight: FloatArray,
+    inverse: FloatArray,
+    inner: FloatArray,
+    outer: FloatArray,
 ) -> None:
     """Inner (J, n) becomes D^-1 (inner - C outer), for outer (S, n)."""
     n = inner.shape[1]
-    for j in range(rows.unit_cells.size - 1):
+    for j in range(lo, hi):
         for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
             s = rows.cell_outer[c]
             for a in range(n):
@@ -45,10 +125,10 @@ def substitute(
 
 
 @njit(**FAST)
-def across(rows: Rows, weight: FloatArray, outer: FloatArray, out: FloatArray) -> None:
+def across(lo: int, hi: int, rows: Rows, weight: FloatArray, outer: FloatArray, out: FloatArray) -> None:
     """Add C outer to out (J, n), C holding any weights of the cells."""
     n = outer.shape[1]
-    for j in range(rows.unit_cells.size - 1):
+    for j in range(lo, hi):
         for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
             s = rows.cell_outer[c]
             for a in range(n):
@@ -56,18 +136,9 @@ def across(rows: Rows, weight: FloatArray, outer: FloatArray, out: FloatArray) -
 
 
 @njit(**FAST)
-def schur_complement(rows: Rows, weight: FloatArray, inverse: FloatArray, out: FloatArray) -> None:
-    """Out -= C' D^-1 C in the lower triangle: an inner level's cells are in the order of outer levels."""
-    for j in range(rows.unit_cells.size - 1):
-        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
-            f = inverse[j] * weight[c]
-            s = rows.cell_outer[c]
-            for d in range(rows.unit_cells[j], c + 1):
-                out[s, rows.cell_outer[d]] -= f * weight[d]
-
-
-@njit(**FAST)
 def variances(
+    lo: int,
+    hi: int,
     rows: Rows,
     weight: FloatArray,
     inverse: FloatArray,
@@ -76,7 +147,7 @@ def variances(
     leverage: FloatArray,
 ) -> None:
     """Variances under H^-1: of u_j (J,), and of u_j + v_s for each cell (C,). outer_inverse is A^-1."""
-    for j in range(rows.unit_cells.size - 1):
+    for j in range(lo, hi):
         first = rows.unit_cells[j]
         last = rows.unit_cells[j + 1]
         h = inverse[j]

@@ -41,11 +41,10 @@ def normal_quantile(p: float) -> float:
 
 
 @njit(**FAST)
-def effect_at(normal: float, skewness: float) -> float:
-    """Standardised effect of this skewness at a normal value's rank: the inverse of `conditional_cdf`."""
+def effect_at(normal: float, skewness: float, a: float, q: float) -> float:
+    """Standardised effect at a normal value's rank: the inverse of `conditional_cdf`; a, q: `skew_shape`."""
     if abs(skewness) < NO_SKEWNESS:
         return normal
-    a, q = skew_shape(skewness)
     z = (math.exp(a * (normal if skewness > 0.0 else -normal) - 0.5 * a * a) - 1.0) / q
     return z if skewness > 0.0 else -z
 
@@ -88,12 +87,19 @@ def joint_effects(
     for j in range(lo, hi):
         key, odd = stream_key(seed, STREAM_OF_EFFECTS, np.uint64(units[j]))
         permutation = bits(key, odd, np.uint64(M))
+        before = -1
+        a, q = 0.0, 0.0
         for m in range(M):
             place = float(stratum(np.uint64(m), permutation, log2_size))
             p = (place + uniform(bits(key, odd, np.uint64(m)))) / M
             p = min(max(p, 1e-12), 1.0 - 1e-12)
             d = draw[m]
-            out[j, m] = mean[j, d] + sd[j, d] * effect_at(normal_quantile(p), skewness[j, d])
+            if d != before:
+                # Draws that come from the same parameters stand together.
+                a, q = skew_shape(skewness[j, d])
+                before = d
+            z = effect_at(normal_quantile(p), skewness[j, d], a, q)
+            out[j, m] = mean[j, d] + sd[j, d] * z
 
 
 @njit(**JIT)

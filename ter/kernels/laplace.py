@@ -14,8 +14,8 @@ import math
 import numpy as np
 from numba import njit
 
-from ter.kernels._jit import FAST
-from ter.kernels.products import BLOCK, add_products
+from ter.kernels._jit import FAST, LEAN
+from ter.kernels.products import BLOCK, add_products, turn
 from ter.kernels.rows import ETA_MAX, FloatArray, IntArray, Rows, add_columns, clamp, exponentials
 
 
@@ -202,6 +202,51 @@ def fill_block(
             out_also[i] = also[c]
 
 
+@njit(**LEAN)
+def add_cell(
+    turned: FloatArray,
+    first: int,
+    end: int,
+    w: FloatArray,
+    omega: FloatArray,
+    k: FloatArray,
+    j: int,
+    t: int,
+    c: int,
+    sums: FloatArray,
+    inner: FloatArray,
+    outer: FloatArray,
+    inner_omega: FloatArray,
+    outer_omega: FloatArray,
+    cell_k: FloatArray,
+) -> None:
+    """Add the sums of w x, omega x and k x over a block's rows first to end, those of cell c at (j, t).
+
+    turned (BLOCK, P) holds their x; sums (3, P) is scratch.
+    """
+    P = turned.shape[1]
+    for a in range(P):
+        sums[0, a] = 0.0
+        sums[1, a] = 0.0
+        sums[2, a] = 0.0
+    for i in range(first, end):
+        wi = w[i]
+        oi = omega[i]
+        ki = k[i]
+        for a in range(P):
+            xi = turned[i, a]
+            sums[0, a] += wi * xi
+            sums[1, a] += oi * xi
+            sums[2, a] += ki * xi
+    for a in range(P):
+        inner[j, a] += sums[0, a]
+        outer[t, a] += sums[0, a]
+    for a in range(P):
+        inner_omega[j, a] += sums[1, a]
+        outer_omega[t, a] += sums[1, a]
+        cell_k[c, a] += sums[2, a]
+
+
 @njit(**FAST)
 def row_sums(
     lo: int,
@@ -233,6 +278,8 @@ def row_sums(
     columns = rows.X.T
     # Rows of 2,048 bytes would all fall on the same few lines of the cache.
     x = np.zeros((P, BLOCK + 8))
+    turned = np.empty((BLOCK, P))
+    sums = np.empty((3, P))
     wx = np.empty((2, BLOCK))
     eta = np.empty(BLOCK)
     odds = np.empty(BLOCK)
@@ -268,27 +315,17 @@ def row_sums(
                 x[a, i] = column[i]
                 g += rho[i] * column[i]
             gradient[a] += g
+        turn(x, n, turned)
         for d in range(c, last + 1):
             first = max(rows.cell_ptr[d] - start, 0)
-            stop_cell = min(rows.cell_ptr[d + 1] - start, n)
+            end = min(rows.cell_ptr[d + 1] - start, n)
             while rows.unit_cells[j + 1] <= d:
                 j += 1
             t = rows.cell_outer[d]
-            for i in range(first, stop_cell):
+            for i in range(first, end):
                 cell_omega[d] += omega[i]
-            for a in range(P):
-                sum_w = 0.0
-                sum_omega = 0.0
-                sum_k = 0.0
-                for i in range(first, stop_cell):
-                    xi = x[a, i]
-                    sum_w += w[i] * xi
-                    sum_omega += omega[i] * xi
-                    sum_k += k[i] * xi
-                inner[j, a] += sum_w
-                outer[t, a] += sum_w
-                inner_omega[j, a] += sum_omega
-                outer_omega[t, a] += sum_omega
-                cell_k[d, a] += sum_k
+            add_cell(
+                turned, first, end, w, omega, k, j, t, d, sums, inner, outer, inner_omega, outer_omega, cell_k
+            )
         c = last + (rows.cell_ptr[last + 1] == start + n)
         add_products(x, omega, wx, information)

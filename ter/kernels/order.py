@@ -11,8 +11,7 @@ from ter.kernels.rows import FloatArray, IntArray
 
 #: Rows whose keys are made at a time: they stay in the cache.
 BLOCK = 512
-#: Longer cells are sorted by merging.
-SHORT = 48
+_32 = np.uint64(32)
 
 
 @njit(**JIT)
@@ -42,48 +41,108 @@ def row_keys(lo: int, hi: int, columns: FloatArray, y: FloatArray, trials: Float
 
 
 @njit(**JIT)
-def counting_order(levels: IntArray, n_levels: int, before: IntArray) -> IntArray:
-    """Stable order by level of rows that stand in the order `before`."""
-    place = np.zeros(n_levels + 1, np.int64)
+def count_levels(levels: IntArray, counts: IntArray) -> None:
+    """Add the rows of each level to counts (L,)."""
     for i in range(levels.size):
-        place[levels[i] + 1] += 1
-    for k in range(n_levels):
-        place[k + 1] += place[k]
-    out = np.empty(levels.size, np.int64)
-    for i in range(before.size):
-        row = before[i]
-        k = levels[row]
-        out[place[k]] = row
-        place[k] += 1
-    return out
+        counts[levels[i]] += 1
 
 
 @njit(**JIT)
-def sort_cells(cell_ptr: IntArray, keys: NDArray[np.uint64], order: IntArray) -> None:
-    """Put the rows of each cell in the order of their keys, in place; equal keys stay as they are."""
-    rows = np.empty(SHORT, np.int64)
-    row_keys = np.empty(SHORT, np.uint64)
-    for c in range(cell_ptr.size - 1):
-        a = cell_ptr[c]
-        n = cell_ptr[c + 1] - a
-        if n > SHORT:
-            run = order[a : a + n].copy()
-            order[a : a + n] = run[np.argsort(keys[run], kind="mergesort")]
+def place_rows(levels: IntArray, first: int, place: IntArray, order: IntArray) -> None:
+    """Put rows first, first + 1, ... into the order at the next place of their level; place (L,) moves on."""
+    for i in range(levels.size):
+        k = levels[i]
+        order[place[k]] = first + i
+        place[k] += 1
+
+
+@njit(**JIT)
+def sort_run(
+    run: IntArray, keys: NDArray[np.uint64], place: IntArray, rows: IntArray, row_keys: NDArray[np.uint64]
+) -> None:
+    """Sort rows by their keys, in place; equal keys stay as they are.
+
+    Keys are spread evenly over all numbers: a row goes to about where a key of its size belongs, and the rest
+    is done by insertion. Place, rows and row_keys, as long as the run and one more, are overwritten.
+    """
+    n = run.size
+    place[: n + 1] = 0
+    for i in range(n):
+        rows[i] = run[i]
+        place[((keys[rows[i]] >> _32) * np.uint64(n) >> _32) + np.uint64(1)] += 1
+    for k in range(n):
+        place[k + 1] += place[k]
+    for i in range(n):
+        key = keys[rows[i]]
+        bin_ = (key >> _32) * np.uint64(n) >> _32
+        k = place[bin_]
+        place[bin_] += 1
+        row_keys[k] = key
+        run[k] = rows[i]
+    for i in range(1, n):
+        key = row_keys[i]
+        row = run[i]
+        k = i - 1
+        while k >= 0 and row_keys[k] > key:
+            row_keys[k + 1] = row_keys[k]
+            run[k + 1] = run[k]
+            k -= 1
+        row_keys[k + 1] = key
+        run[k + 1] = row
+
+
+@njit(**JIT)
+def sort_units(
+    lo: int,
+    hi: int,
+    ptr: IntArray,
+    outer: IntArray,
+    n_outer: int,
+    keys: NDArray[np.uint64],
+    order: IntArray,
+    out: IntArray,
+) -> None:
+    """Sort the rows of units lo to hi by outer level, then key, in place; equal ones stay as they are.
+
+    Outer and keys (N,) are of rows as they stand, ptr (J + 1,) where the rows of each unit begin in the
+    order; out (N,) takes the outer levels in the order. Without keys (0,), by outer level alone.
+    """
+    longest = 0
+    for j in range(lo, hi):
+        longest = max(longest, ptr[j + 1] - ptr[j])
+    spare = np.empty(longest, np.int64)
+    row_keys = np.empty(longest, np.uint64)
+    place = np.empty(max(n_outer, longest) + 1, np.int64)
+    for j in range(lo, hi):
+        a, z = ptr[j], ptr[j + 1]
+        rows = order[a:z].copy()
+        levels = outer[rows]
+        if n_outer <= 4 * rows.size:
+            place[: n_outer + 1] = 0
+            for i in range(rows.size):
+                place[levels[i] + 1] += 1
+            for k in range(n_outer):
+                place[k + 1] += place[k]
+            for i in range(rows.size):
+                level = levels[i]
+                order[a + place[level]] = rows[i]
+                out[a + place[level]] = level
+                place[level] += 1
+        else:
+            # Many levels, of which a few occur.
+            found = np.argsort(levels, kind="mergesort")
+            order[a:z] = rows[found]
+            out[a:z] = levels[found]
+        if keys.size == 0:
             continue
-        if n == 1:
-            continue
-        for i in range(n):
-            row = order[a + i]
-            key = keys[row]
-            k = i - 1
-            while k >= 0 and row_keys[k] > key:
-                row_keys[k + 1] = row_keys[k]
-                rows[k + 1] = rows[k]
-                k -= 1
-            row_keys[k + 1] = key
-            rows[k + 1] = row
-        for i in range(n):
-            order[a + i] = rows[i]
+        start = a
+        while start < z:
+            stop = start + 1
+            while stop < z and out[stop] == out[start]:
+                stop += 1
+            if stop - start > 1:
+                sort_run(order[start:stop], keys, place, spare, row_keys)
+            start = stop
 
 
 @njit(**JIT)

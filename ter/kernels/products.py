@@ -12,6 +12,17 @@ BLOCK = 256
 
 
 @njit(**FAST)
+def turn(x: FloatArray, n: int, turned: FloatArray) -> None:
+    """turned[i] = x[:, i] for the first n of a block's rows: x (P, BLOCK), turned (BLOCK, P).
+
+    A cell may have a single row, over whose columns loops run then.
+    """
+    for i in range(n):
+        for p in range(x.shape[0]):
+            turned[i, p] = x[p, i]
+
+
+@njit(**FAST)
 def add_products(x: FloatArray, w: FloatArray, wx: FloatArray, out: FloatArray) -> None:
     """Add sum_i w_i x_i x_i' to the lower triangle of out: x (P, BLOCK), in tiles of two rows by four."""
     P = x.shape[0]

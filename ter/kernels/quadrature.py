@@ -20,8 +20,8 @@ import numpy as np
 from numba import njit
 
 from ter.kernels._jit import FAST
-from ter.kernels.products import BLOCK, add_products
-from ter.kernels.rows import ETA_MAX, LOG_2, FloatArray, Rows, clamp, load_unit, most_rows
+from ter.kernels.products import BLOCK, add_products, turn
+from ter.kernels.rows import ETA_MAX, LOG_2, FloatArray, Rows, clamp, load_unit, most_cells, most_rows
 
 LOG_2PI = 1.8378770664093453
 MODE_STEPS = 100
@@ -220,6 +220,7 @@ def add_weighted_products(lo: int, hi: int, rows: Rows, curvature: FloatArray, h
     P = rows.X.shape[1]
     columns = rows.X.T
     x = np.zeros((P, BLOCK + 8))
+    turned = np.empty((BLOCK, P))
     wx = np.empty((2, BLOCK))
     products = np.zeros((P, P))
     g = np.zeros(BLOCK)
@@ -228,31 +229,21 @@ def add_weighted_products(lo: int, hi: int, rows: Rows, curvature: FloatArray, h
     c = rows.unit_cells[lo]
     for start in range(first, stop, BLOCK):
         n = min(BLOCK, stop - start)
-        g[:] = 0.0
+        g[n:] = 0.0
         g[:n] = curvature[start - first : start - first + n]
         for p in range(P):
             column = columns[p][start : start + n]
             for i in range(n):
                 x[p, i] = column[i]
         add_products(x, g, wx, products)
-        while True:
-            a = max(rows.cell_ptr[c] - start, 0)
-            b = min(rows.cell_ptr[c + 1] - start, n)
+        turn(x, n, turned)
+        for i in range(n):
+            while rows.cell_ptr[c + 1] <= start + i:
+                c += 1
             s = P + rows.cell_outer[c]
-            total = 0.0
-            for i in range(a, b):
-                total += g[i]
-            hessian[s, s] += total
+            hessian[s, s] += g[i]
             for p in range(P):
-                total = 0.0
-                for i in range(a, b):
-                    total += g[i] * x[p, i]
-                hessian[s, p] += total
-            if rows.cell_ptr[c + 1] > start + n:
-                break
-            c += 1
-            if rows.cell_ptr[c] >= start + n:
-                break
+                hessian[s, p] += g[i] * turned[i, p]
     for p in range(P):
         for b in range(p + 1):
             hessian[p, b] += products[p, b]
@@ -275,14 +266,12 @@ def derivatives(
     """Sum over therapists lo to hi of log L_j, with derivatives in (beta, v, log sigma).
 
     gradient (P + S + 1,) and the lower triangle of hessian (P + S + 1, P + S + 1), the negative second
-    derivatives, are added to.
+    derivatives, are added to. Those are, by Louis' identity, E[complete information] - Var[complete score]
+    over the nodes.
     """
     K = z.size
     P = beta.size
-    most_cells = 0
-    for j in range(lo, hi):
-        most_cells = max(most_cells, rows.unit_cells[j + 1] - rows.unit_cells[j])
-    size = P + most_cells + 1
+    last = P + v.size
     buffer = np.empty(most_rows(lo, hi, rows))
     residual = np.empty((K, buffer.size))
     columns = rows.X.T
@@ -290,154 +279,100 @@ def derivatives(
     curvature = np.empty(rows.row_ptr[hi] - before)
     u = np.empty(K)
     w = np.empty(K)
-    score = np.empty((K, size))
-    local = np.empty(size)
-    place = np.empty(size, np.int64)
+    # Complete-data scores at the nodes: over beta and log sigma, and over a therapist's cells.
+    score = np.empty((K, P + 1))
+    own = np.empty((most_cells(lo, hi, rows), K))
+    panel = np.zeros((P + 1, BLOCK + 8))
+    share = np.zeros(BLOCK)
+    wx = np.empty((2, BLOCK))
+    variance = np.zeros((P + 1, P + 1))
+    filled = 0
     total = 0.0
     for j in range(lo, hi):
         a = rows.row_ptr[j]
         b = rows.row_ptr[j + 1]
         if a == b:
             continue
-        n = b - a
-        first = rows.unit_cells[j]
-        cells = rows.unit_cells[j + 1] - first
-        M = P + cells + 1
-        odds = buffer[:n]
+        odds = buffer[: b - a]
         trials = rows.trials[a:b]
         largest, successes, linear = load_unit(j, rows, beta, v, odds)
         mode[j], precision = unit_mode(odds, trials, successes, sigma, mode[j])
         total += linear + node_weights(
             odds, trials, successes, rows.binary, largest, sigma, mode[j], precision, z, log_w, u, w
         )
-
-        # The complete-data score at each node: over beta, the therapist's cells, and log sigma.
         node_residuals(odds, rows.y[a:b], trials, u, w, residual, curvature[a - before : b - before])
         for p in range(P):
-            place[p] = p
-            node_scores(residual, n, columns[p][a:b], p, score)
-        for c in range(cells):
-            place[P + c] = P + rows.cell_outer[first + c]
-            for k in range(K):
-                s = 0.0
-                for i in range(rows.cell_ptr[first + c] - a, rows.cell_ptr[first + c + 1] - a):
-                    s += residual[k, i]
-                score[k, P + c] = s
-        place[M - 1] = P + v.size
+            node_scores(residual, b - a, columns[p][a:b], p, score)
         for k in range(K):
             r = u[k] / sigma
-            score[k, M - 1] = r * r - 1.0
-            hessian[P + v.size, P + v.size] += w[k] * 2.0 * r * r
-        for m in range(M):
-            s = 0.0
+            score[k, P] = r * r - 1.0
+            hessian[last, last] += w[k] * 2.0 * r * r
+        for p in range(P + 1):
+            mean = 0.0
             for k in range(K):
-                s += w[k] * score[k, m]
-            gradient[place[m]] += s
+                mean += w[k] * score[k, p]
+            gradient[p if p < P else last] += mean
             for k in range(K):
-                score[k, m] -= s
-
-        # Louis: minus Hessian = E[complete information] - Var[complete score]. Cells come in the order of
-        # their services, so that the lower triangle stays one.
-        for m in range(M):
-            for i in range(m + 1):
-                local[i] = 0.0
-            for k in range(K):
-                ws = w[k] * score[k, m]
-                for i in range(m + 1):
-                    local[i] += ws * score[k, i]
-            row = hessian[place[m]]
-            for i in range(min(m + 1, P)):
-                row[i] -= local[i]
-            for i in range(P, m + 1):
-                row[place[i]] -= local[i]
+                score[k, p] -= mean
+        add_cells(j, rows, residual, w, score, own, gradient, hessian)
+        for k in range(K):
+            share[filled] = w[k]
+            for p in range(P + 1):
+                panel[p, filled] = score[k, p]
+            filled += 1
+            if filled == BLOCK:
+                add_products(panel, share, wx, variance)
+                filled = 0
+    share[filled:] = 0.0
+    add_products(panel, share, wx, variance)
+    for p in range(P + 1):
+        for q in range(p + 1):
+            hessian[p if p < P else last, q if q < P else last] -= variance[p, q]
     add_weighted_products(lo, hi, rows, curvature, hessian)
     return total
 
 
 @njit(**FAST)
-def outer_curvature(
-    lo: int,
-    hi: int,
+def add_cells(
+    j: int,
     rows: Rows,
-    beta: FloatArray,
-    v: FloatArray,
-    sigma: float,
-    z: FloatArray,
-    log_w: FloatArray,
-    mode: FloatArray,
-    inverse: FloatArray,
-    slope: FloatArray,
-) -> float:
-    """How tr(Q H) moves, H the negative Hessian of sum_j log L_j in v and Q a constant `inverse` (S, S).
+    residual: FloatArray,
+    w: FloatArray,
+    score: FloatArray,
+    own: FloatArray,
+    gradient: FloatArray,
+    hessian: FloatArray,
+) -> None:
+    """Add the scores of unit j's cells to the gradient, and take their covariances from the hessian.
 
-    H is E[diag w] - Var[s] over the nodes, with s the cells' sums of residuals and w those of weights, so
-    that tr(Q H) = E[g] with g = sum_c Q_cc w_c - (s - E s)' Q (s - E s). Written: slope (N,), the derivative
-    in the linear predictor of each row, E[Q_cc k + 2 (Q (s - E s))_c w + (g - E g) r]. Returned: the
-    derivative in log sigma, E[(g - E g) u^2] / sigma^2.
+    Read: residual (K, n) and score (K, P + 1), the centred scores over (beta, log sigma). Scratch: own
+    (cells, K), the cells' own. Cells come in the order of their outer levels, so that the lower triangle
+    stays one.
     """
-    K = z.size
-    most_cells = 0
-    for j in range(lo, hi):
-        most_cells = max(most_cells, rows.unit_cells[j + 1] - rows.unit_cells[j])
-    buffer = np.empty(most_rows(lo, hi, rows))
-    residual = np.empty((K, buffer.size))
-    spread = np.empty(buffer.size)
-    score = np.empty((K, most_cells))
-    pulled = np.empty((K, most_cells))
-    g = np.empty(K)
-    u = np.empty(K)
-    w = np.empty(K)
-    by_log_sigma = 0.0
-    for j in range(lo, hi):
-        a = rows.row_ptr[j]
-        b = rows.row_ptr[j + 1]
-        if a == b:
-            continue
-        first = rows.unit_cells[j]
-        cells = rows.unit_cells[j + 1] - first
-        odds = buffer[: b - a]
-        trials = rows.trials[a:b]
-        largest, successes, _ = load_unit(j, rows, beta, v, odds)
-        mode[j], precision = unit_mode(odds, trials, successes, sigma, mode[j])
-        node_weights(odds, trials, successes, rows.binary, largest, sigma, mode[j], precision, z, log_w, u, w)
-        node_residuals(odds, rows.y[a:b], trials, u, w, residual, spread[: b - a])
-        for c in range(cells):
-            q = inverse[rows.cell_outer[first + c], rows.cell_outer[first + c]]
-            mean = 0.0
-            for k in range(K):
-                if c == 0:
-                    g[k] = 0.0
-                s = 0.0
-                weight = 0.0
-                for i in range(rows.cell_ptr[first + c], rows.cell_ptr[first + c + 1]):
-                    r = residual[k, i - a]
-                    s += r
-                    p = (rows.y[i] - r) / rows.trials[i]
-                    weight += rows.trials[i] * p * (1.0 - p)
-                score[k, c] = s
-                g[k] += q * weight
-                mean += w[k] * s
-            for k in range(K):
-                score[k, c] -= mean
+    K = w.size
+    P = score.shape[1] - 1
+    last = gradient.size - 1
+    a = rows.row_ptr[j]
+    first = rows.unit_cells[j]
+    for c in range(rows.unit_cells[j + 1] - first):
         mean = 0.0
         for k in range(K):
-            for c in range(cells):
-                s = 0.0
-                for d in range(cells):
-                    s += inverse[rows.cell_outer[first + c], rows.cell_outer[first + d]] * score[k, d]
-                pulled[k, c] = s
-                g[k] -= s * score[k, c]
-            mean += w[k] * g[k]
-        slope[a:b] = 0.0
+            s = 0.0
+            for i in range(rows.cell_ptr[first + c] - a, rows.cell_ptr[first + c + 1] - a):
+                s += residual[k, i]
+            own[c, k] = s
+            mean += w[k] * s
+        at = P + rows.cell_outer[first + c]
+        gradient[at] += mean
+        row = hessian[at]
         for k in range(K):
-            f = w[k] * (g[k] - mean)
-            by_log_sigma += f * (u[k] / sigma) ** 2
-            for c in range(cells):
-                q = w[k] * inverse[rows.cell_outer[first + c], rows.cell_outer[first + c]]
-                t = 2.0 * w[k] * pulled[k, c]
-                for i in range(rows.cell_ptr[first + c], rows.cell_ptr[first + c + 1]):
-                    r = residual[k, i - a]
-                    p = (rows.y[i] - r) / rows.trials[i]
-                    weight = rows.trials[i] * p * (1.0 - p)
-                    slope[i] += weight * (q * (1.0 - 2.0 * p) + t) + f * r
-    return by_log_sigma
+            own[c, k] -= mean
+            f = w[k] * own[c, k]
+            hessian[last, at] -= f * score[k, P]
+            for p in range(P):
+                row[p] -= f * score[k, p]
+        for d in range(c + 1):
+            covariance = 0.0
+            for k in range(K):
+                covariance += w[k] * own[c, k] * own[d, k]
+            row[P + rows.cell_outer[first + d]] -= covariance

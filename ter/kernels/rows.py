@@ -126,6 +126,15 @@ def most_rows(lo: int, hi: int, rows: Rows) -> int:
 
 
 @njit(**FAST)
+def most_cells(lo: int, hi: int, rows: Rows) -> int:
+    """Cells of that of the units lo to hi which has the most."""
+    most = 0
+    for j in range(lo, hi):
+        most = max(most, rows.unit_cells[j + 1] - rows.unit_cells[j])
+    return most
+
+
+@njit(**FAST)
 def load_unit(
     j: int, rows: Rows, beta: FloatArray, v: FloatArray, odds: FloatArray
 ) -> tuple[float, float, float]:
@@ -134,13 +143,33 @@ def load_unit(
     Returns the largest linear predictor, sum_i y_i and sum_i y_i eta_i.
     """
     start = rows.row_ptr[j]
-    n = rows.row_ptr[j + 1] - start
-    eta = odds[:n]
+    eta = odds[: rows.row_ptr[j + 1] - start]
     for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
         offset = v[rows.cell_outer[c]]
         for i in range(rows.cell_ptr[c] - start, rows.cell_ptr[c + 1] - start):
             eta[i] = offset
     add_columns(rows.X.T, start, beta, eta)
+    return to_odds(start, rows, eta)
+
+
+@njit(**FAST)
+def load_predictors(
+    j: int, rows: Rows, fixed: FloatArray, v: FloatArray, odds: FloatArray
+) -> tuple[float, float, float]:
+    """The same as `load_unit`, from fixed (N,), the rows' x_i'beta."""
+    start = rows.row_ptr[j]
+    eta = odds[: rows.row_ptr[j + 1] - start]
+    for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
+        offset = v[rows.cell_outer[c]]
+        for i in range(rows.cell_ptr[c], rows.cell_ptr[c + 1]):
+            eta[i - start] = fixed[i] + offset
+    return to_odds(start, rows, eta)
+
+
+@njit(**FAST)
+def to_odds(start: int, rows: Rows, eta: FloatArray) -> tuple[float, float, float]:
+    """Linear predictors of the rows from `start` on become odds; returns what `load_unit` does."""
+    n = eta.size
     y = rows.y[start : start + n]
     largest = -ETA_MAX
     successes = 0.0

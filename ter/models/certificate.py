@@ -27,6 +27,11 @@ EDGE_MASS_FAIL = 0.05
 #: What doubling the nodes may change in the log-likelihood: a hundredth of what one draw differs from
 #: another.
 NODES_ERROR_MAX = 0.01
+#: The error of too few nodes grows with the SD: it is looked at where the SD is larger than this share of its
+#: posterior, too.
+HIGH_SD = 0.95
+#: The most nodes that the check looks at: rules with 400 underflow.
+MOST_NODES = 300
 #: Monte Carlo errors in points, root mean square over the therapists: what the posterior may differ from the
 #: exact one.
 TER_ERROR_MAX = 0.06
@@ -47,13 +52,16 @@ class Certificate:
     edge_mass : float
         Largest share of an SD's posterior in the last twelfth of its grid.
     nodes_error : float
-        What doubling the quadrature nodes changes in the log-likelihood at the posterior mean.
+        What doubling the quadrature nodes changes in the log-likelihood at the posterior mean, or at the draw
+        at the 95% point of the therapists' SD if that is more.
     gradient_norm : float
         Furthest that a mode of (beta, v) on the grid may be off, in posterior SDs.
     modes_found : bool
         Whether the Hessian was positive definite and Newton's method ended at every grid point.
     ter_error, expected_error : float
         Monte Carlo error of the therapists' TERs and expected rates, points, root mean square.
+    nodes : int
+        Quadrature nodes for each therapist that were used; 0 of a fit that was saved before this was known.
     """
 
     pareto_k: float
@@ -64,6 +72,7 @@ class Certificate:
     modes_found: bool
     ter_error: float = 0.0
     expected_error: float = 0.0
+    nodes: int = 0
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -115,6 +124,27 @@ class Certificate:
             f"Monte Carlo error of TERs {self.ter_error:.3f} points."
         )
         return " ".join([figures, *self.faults])
+
+
+def more_nodes(nodes: int) -> int:
+    """How many nodes stand for the exact integral."""
+    return min(2 * nodes, MOST_NODES)
+
+
+def draw_at(values: FloatArray, weights: FloatArray, share: float = HIGH_SD) -> int:
+    """Which draw has a figure with this share of the posterior at or below it.
+
+    Parameters
+    ----------
+    values : ndarray, shape (D,)
+        One figure of each draw.
+    weights : ndarray, shape (D,)
+        They sum to 1.
+    share : float
+    """
+    order = np.argsort(values, kind="stable")
+    reached = int(np.searchsorted(np.cumsum(weights[order]), share))
+    return int(order[min(reached, order.size - 1)])
 
 
 def pareto_k(weights: FloatArray) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import gammaln, ndtri
 
 from ter.features.design import Design, FloatArray
-from ter.models.certificate import Certificate, pareto_k
+from ter.models.certificate import Certificate, draw_at, more_nodes, pareto_k
 from ter.models.effects_marginal import (
     EffectsDraws,
     Given,
@@ -180,16 +180,21 @@ def fit_effects_fast(
                 break
         proposal, n_draws = adapt(proposal, draws, weights), 2 * n_draws
     b, scales = weights @ draws.b, mean_scales(draws, weights)
-    twice = EffectsPosterior(design, layout, 2 * nodes, priors)
+    twice = EffectsPosterior(design, layout, more_nodes(nodes), priors)
+    high = draw_at(np.array([max(s.sigma.sd_u, s.sigma.sd_w) for s in draws.scales]), weights)
     certificate = Certificate(
         pareto_k=pareto_k(weights),
         effective_draws=effective(weights),
         edge_mass=0.0,
-        nodes_error=abs(twice.run(b, scales).value - posterior.run(b, scales).value),
+        nodes_error=max(
+            abs(twice.run(b_, s).value - posterior.run(b_, s).value)
+            for b_, s in ((b, scales), (draws.b[high], draws.scales[high]))
+        ),
         gradient_norm=float(np.sqrt(max(centre.mode.decrement, 0.0))),
         modes_found=centre.mode.converged,
         ter_error=error.ter,
         expected_error=error.expected,
+        nodes=nodes,
     )
     return FastResult(
         posterior=marginalise_effects(posterior, design, draws, given, rated, weights, seed),

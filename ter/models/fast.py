@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter.features.design import FloatArray
-from ter.models.certificate import Certificate, pareto_k
+from ter.models.certificate import Certificate, draw_at, more_nodes, pareto_k
 from ter.models.explore import explore
 from ter.models.grid import ConditionalPosterior
 from ter.models.layout import Layout
@@ -87,6 +87,8 @@ def fit_fast(
     n_draws: int = DRAWS,
     priors: Priors = Priors(),  # noqa: B008 - frozen
     start: Start | None = None,
+    *,
+    precise: bool = True,
 ) -> FastResult:
     """Fit the model of a layout.
 
@@ -103,6 +105,9 @@ def fit_fast(
     priors : Priors
     start : Start, optional
         Where the search for the middle of the posterior begins. It saves iterations and changes nothing else.
+    precise : bool
+        Whether draws are doubled until the Monte Carlo errors of the ratings are small; otherwise until
+        enough of them are effective.
     """
     likelihood = QuadratureLikelihood(layout, nodes)
     conditional = ConditionalPosterior(likelihood, priors)
@@ -118,19 +123,25 @@ def fit_fast(
         if effective(weights) >= ENOUGH or last:
             posterior, row_expected = marginalise(likelihood, draws, given, weights, seed)
             error = MonteCarloError.of(posterior)
-            if last or error.small:
+            if last or error.small or not precise:
                 break
         shape, n_draws = reshape(shape, draws, weights), 2 * n_draws
     b, sd = weights @ draws.b, weights @ draws.sd
+    high = draw_at(draws.sd[:, 0], weights)
+    twice = QuadratureLikelihood(layout, more_nodes(nodes))
     certificate = Certificate(
         pareto_k=pareto_k(weights),
         effective_draws=effective(weights),
         edge_mass=grid.edge_mass,
-        nodes_error=abs(QuadratureLikelihood(layout, 2 * nodes).value(b, sd[0]) - likelihood.value(b, sd[0])),
+        nodes_error=max(
+            abs(twice.value(b_, sd_u) - likelihood.value(b_, sd_u))
+            for b_, sd_u in ((b, sd[0]), (draws.b[high], draws.sd[high, 0]))
+        ),
         gradient_norm=grid.gradient_norm,
         modes_found=grid.converged,
         ter_error=error.ter,
         expected_error=error.expected,
+        nodes=nodes,
     )
     return FastResult(
         posterior=posterior,

@@ -10,9 +10,12 @@ from scipy.special import gammaln
 from threadpoolctl import threadpool_limits
 
 from ter.errors import DataError, OptionError
-from ter.features import CaseMix, Design, LearnedCaseMix, build_design, modelled_rows
-from ter.features.design import IntArray, Severity, pick_rows
+from ter.features import CaseMix, Design, LearnedCaseMix, build_design
+from ter.features.columns import TableView
+from ter.features.design import FloatArray, Severity
 from ter.measures import DENOMINATORS, add_outcomes
+from ter.models.case_mix_means import summarise_case_mix
+from ter.models.parallel import map_partitions
 from ter.models.priors import Priors
 from ter.models.records import FitSettings, NutsOptions, Record, library_versions
 from ter.models.result import Columns, Fit, Services
@@ -20,9 +23,9 @@ from ter.models.slope_result import SeverityScale
 from ter.models.solve import Solution, solve
 from ter.models.start import from_earlier
 from ter.models.structure import structure_of
-from ter.models.summaries import summarise_case_mix, summarise_deciles, summarise_months, summarise_units
+from ter.models.summaries import summarise
 from ter.options import ENGINES, Engine
-from ter.sources import fingerprint
+from ter.sources import fingerprint, last_date
 
 MAX_NODES: Final = 200
 DEFAULT_NODES: Final = 11
@@ -33,6 +36,8 @@ MANY_DROPPED: Final = 3
 MIN_NODES: Final = 7
 #: Linear predictors beyond this say that a covariate splits the outcomes exactly.
 SEPARATED: Final = 15.0
+#: Rows that are looked at a time, where several threads share them.
+ROWS_A_PART: Final = 65_536
 
 
 def fit(
@@ -165,23 +170,19 @@ def _fit(
     table = with_outcome(table, outcome, trials)
     if completed is None and "completed" in table:
         completed = "completed"
+    view = TableView(table)
+    # Ids are coded here, where threads can share them; they are read again and again.
+    ids = [column for column in (therapist, service, settings.further) if column is not None]
+    map_partitions(view.of_table, [column for column in ids if column in view.columns])
     service_effect = "not asked for"
     effect_column = service
     if service is not None:
-        service_effect, effect_column = _service_effect(table, service)
-    # Sums depend in their last bits on the order of their terms: rows are put in the order of their content.
-    named = (outcome, trials, therapist, service, settings.severity_slope, settings.further)
-    order = content_order(table, columns_read(case_mix, *named))
-    table = table.take(order)
-    learned = (
-        case_mix.learn(pick_rows(table, modelled_rows(table, outcome=outcome, trials=trials).rows))
-        if isinstance(case_mix, CaseMix)
-        else case_mix
-    )
+        service_effect, effect_column = _service_effect(view, service)
     design = build_design(
-        table, case_mix=learned, outcome=outcome, trials=trials, therapist=therapist, service=effect_column,
-        severity=settings.severity_slope, further=settings.further,
+        view, case_mix=case_mix, outcome=outcome, trials=trials, therapist=therapist, service=effect_column,
+        severity=settings.severity_slope, further=settings.further, by_content=True, each=map_partitions,
     )  # fmt: skip
+    learned = design.case_mix
     solution = solve(
         design,
         settings.engine,
@@ -195,6 +196,7 @@ def _fit(
     if design.service is not None:
         patients = np.bincount(design.service.index, design.trials, len(design.service.levels))
         services = Services(design.service.levels, patients.astype(np.int64))
+    units, months, deciles = summarise(view, design, outcome, completed, solution.row_expected)
     return Fit(
         settings=settings,
         record=_record(design, learned, service_effect, solution),
@@ -202,13 +204,13 @@ def _fit(
         case_mix=learned,
         posterior=solution.posterior,
         estimates=solution.estimates,
-        units=summarise_units(table, design, outcome, completed),
+        units=units,
         services=services,
-        months=summarise_months(table, design, completed, solution.row_expected),
-        deciles=summarise_deciles(design, solution.row_expected),
-        case_mix_means=summarise_case_mix(table, design, learned, solution.beta, solution.row_expected),
-        fingerprint=fingerprint(table),
-        known_until=_known_until(table),
+        months=months,
+        deciles=deciles,
+        case_mix_means=summarise_case_mix(view, design, solution.beta, solution.row_expected),
+        fingerprint=fingerprint(table, map_partitions),
+        known_until=last_date(table),
         severity=severity_scale(design),
         further=None if design.further is None else Services(
             design.further.levels,
@@ -249,7 +251,7 @@ def _record(
             f"recoveries (or failures) each, where {EVENTS_A_COLUMN} are wanted. Effects and their spread "
             "come out too large; use fewer terms, or more months."
         )
-    if np.abs(design.X @ solution.beta).max() > SEPARATED:
+    if _largest_predictor(design.X, solution.beta) > SEPARATED:
         notes.append(
             "A covariate may split the outcomes exactly (separation): some are predicted beyond doubt."
         )
@@ -276,6 +278,12 @@ def _record(
     )
 
 
+def _largest_predictor(X: FloatArray, beta: FloatArray) -> float:
+    """The largest of x'beta, in either direction."""
+    parts = [X[start : start + ROWS_A_PART] for start in range(0, len(X), ROWS_A_PART)]
+    return max(map_partitions(lambda part: float(np.abs(part @ beta).max()), parts))
+
+
 def _notes_on_severity(severity: Severity, learned: LearnedCaseMix | None) -> list[str]:
     """What is to be known of the severity slope."""
     notes = []
@@ -297,13 +305,14 @@ def _dropped(learned: LearnedCaseMix) -> list[str]:
     return [f"Left out of the case mix: {column} ({reason})." for column, reason in learned.dropped]
 
 
-def _service_effect(table: pd.DataFrame, service: str) -> tuple[str, str | None]:
+def _service_effect(view: TableView, service: str) -> tuple[str, str | None]:
     """Whether the table carries a service effect: what the record says, and the column if it does."""
-    if service not in table:
+    if service not in view.columns:
         raise DataError(
             f'The table has no column "{service}": name the column of services, or use service=None.'
         )
-    if len(table[service].unique()) == 1:
+    codes, levels = view.of_table(service)
+    if len(levels) == 1 and (codes == 0).all():
         return "left out, because the data have a single service", None
     return "included", service
 
@@ -322,26 +331,3 @@ def _check_options(engine: str, nodes: int, seed: int, nuts: NutsOptions | None)
         raise OptionError(f'nuts is for engine "nuts", not for engine "{engine}".')
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
         raise OptionError(f"seed must be a whole number from 0 to 2^64 - 1, not {seed!r}.")
-
-
-def content_order(table: pd.DataFrame, columns: list[str]) -> IntArray:
-    """Order of the rows by their content in those of the columns that the table has."""
-    known = table[[column for column in columns if column in table]]
-    return np.argsort(pd.util.hash_pandas_object(known, index=False).to_numpy(), kind="stable")
-
-
-def columns_read(case_mix: CaseMix | LearnedCaseMix | None, *named: str | None) -> list[str]:
-    """Columns that the model reads."""
-    reads = () if case_mix is None else case_mix.reads
-    return list(dict.fromkeys([*reads, *(name for name in named if name is not None)]))
-
-
-def _known_until(table: pd.DataFrame) -> str:
-    """Last date of the table, ISO."""
-    dates = [
-        table[c].max()
-        for c in ("start_date", "end_date")
-        if c in table and pd.api.types.is_datetime64_any_dtype(table[c])
-    ]
-    known = [d for d in dates if not pd.isna(d)]
-    return max(known).date().isoformat() if known else ""

@@ -20,18 +20,19 @@ from scipy.linalg import cho_solve, cholesky
 from ter.features.design import FloatArray
 from ter.kernels.crossed import (
     across,
+    add_levels,
     eliminate,
     hessian_changes,
-    schur_complement,
+    reduce_inner,
     substitute,
+    sum_cells,
     variances,
 )
 from ter.kernels.laplace import cell_sums, linear_predictor, row_gradient, row_sums
-from ter.models.laplace_point import Factor, Hessian, Modes, Point
+from ter.models.laplace_point import Cells, Factor, Hessian, Modes, Point
 from ter.models.layout import Layout
 from ter.models.newton import Evaluation
 from ter.models.parallel import map_partitions
-from ter.models.sums import sum_by
 
 MODE_ITERATIONS = 200
 #: Newton decrement of the modes below which the cells' sums follow a last step to first order: what is left
@@ -39,9 +40,11 @@ MODE_ITERATIONS = 200
 MODE_DECREMENT = 1e-9
 #: Keeps the information of an SD positive where the effects have shrunk to nothing.
 TINY_INFORMATION = 1e-12
+#: Shares of the work on cells, which costs a small part of what a pass over rows does, and rows to a share.
+MAX_SHARES = 8
+ROWS_A_SHARE = 40_000
 #: Numbers that the shares of the work on the Hessian may hold between them.
 SHARED_NUMBERS = 4_000_000
-MAX_SHARES = 8
 
 
 class LaplaceLikelihood:
@@ -57,6 +60,7 @@ class LaplaceLikelihood:
     def __init__(self, layout: Layout, v: FloatArray | None = None) -> None:
         self.layout = layout
         self.parts = layout.partitions()
+        self.shares = layout.partitions(MAX_SHARES, ROWS_A_SHARE)
         self.n_outer = layout.n_outer
         self.cell_inner = np.repeat(np.arange(layout.n_inner), np.diff(layout.rows.unit_cells))
         self._start = (np.zeros(layout.n_inner), np.zeros(max(1, layout.n_outer)) if v is None else v)
@@ -67,52 +71,91 @@ class LaplaceLikelihood:
     # --------------------------------------------------------------------------------------------
 
     def _solve(self, modes: Modes, a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """H^-1 (a, b) for a (J, n) and b (S, n), which are overwritten."""
+        """H^-1 (a, b) for a (J, n), which is overwritten, and b (S, n)."""
         rows = self.layout.rows
         if not self.n_outer:
             return modes.inverse[:, None] * a, np.zeros_like(b)
-        eliminate(rows, modes.weight, modes.inverse, a, b)
+
+        def work(part: tuple[int, int]) -> tuple[FloatArray]:
+            taken = np.zeros_like(b)
+            eliminate(*part, rows, modes.weight, modes.inverse, a, taken)
+            return (taken,)
+
+        (taken,) = _total(map_partitions(work, self.shares))
+        return self._substitute(modes, a, b + taken)
+
+    def _substitute(self, modes: Modes, a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """H^-1 (a, b) where a (J, n), which is overwritten, has been eliminated from b (S, n)."""
+        rows = self.layout.rows
         b = np.ascontiguousarray(cho_solve((modes.factor, True), b))
-        substitute(rows, modes.weight, modes.inverse, a, b)
+        map_partitions(lambda part: substitute(*part, rows, modes.weight, modes.inverse, a, b), self.shares)
         return a, b
 
     def _by_level(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Cells' values (C,) summed by inner level (J,) and by outer level (S,)."""
-        rows, lay = self.layout.rows, self.layout
-        return (
-            sum_by(self.cell_inner, values, lay.n_inner),
-            sum_by(rows.cell_outer, values, max(1, self.n_outer)),
-        )
+        inner = np.empty(self.layout.n_inner)
+
+        def work(part: tuple[int, int]) -> tuple[FloatArray]:
+            outer = np.zeros(max(1, self.n_outer))
+            sum_cells(*part, self.layout.rows, values, inner, outer)
+            return (outer,)
+
+        return inner, _total(map_partitions(work, self.shares))[0]
+
+    def _to_cells(self, inner: FloatArray, outer: FloatArray) -> FloatArray:
+        """Levels' values (J,) and (S,), added for each cell (C,)."""
+        values = np.empty(self.layout.rows.cell_outer.size)
+        map_partitions(lambda part: add_levels(*part, self.layout.rows, inner, outer, values), self.shares)
+        return values
 
     # -- modes
     # --------------------------------------------------------------------------------------------------------
 
-    def _cells(
-        self, fixed: FloatArray, u: FloatArray, v: FloatArray
-    ) -> tuple[float, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    def _cells(self, fixed: FloatArray, u: FloatArray, v: FloatArray) -> tuple[float, Cells]:
         rows = self.layout.rows
-        offset, residual, weight, third, fourth = np.empty((5, rows.cell_outer.size))
+        cells = Cells(*np.empty((5, rows.cell_outer.size)))
 
         def work(part: tuple[int, int]) -> float:
-            return float(cell_sums(*part, rows, fixed, u, v, offset, residual, weight, third, fourth))
+            return float(
+                cell_sums(
+                    *part,
+                    rows,
+                    fixed,
+                    u,
+                    v,
+                    cells.offset,
+                    cells.residual,
+                    cells.weight,
+                    cells.third,
+                    cells.fourth,
+                )
+            )
 
-        return sum(map_partitions(work, self.parts)), offset, residual, weight, third, fourth
+        return sum(map_partitions(work, self.parts)), cells
 
-    def _factorise(self, weight: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-        inner, outer = self._by_level(weight)
-        diagonal = inner + 1.0 / variance[0]
-        inverse = 1.0 / diagonal
-        log_det = float(np.log(diagonal * variance[0]).sum())
-        if not self.n_outer:
-            return inverse, np.zeros((0, 0)), log_det
-        schur = np.diag(outer + 1.0 / variance[1])
-        schur_complement(self.layout.rows, weight, inverse, schur)
-        factor = cholesky(schur, lower=True)
-        return (
-            inverse,
-            factor,
-            log_det + 2.0 * float(np.log(np.diag(factor)).sum()) + self.n_outer * float(np.log(variance[1])),
-        )
+    def _reduce(
+        self, u: FloatArray, v: FloatArray, joint: float, variance: FloatArray, cells: Cells
+    ) -> tuple[Modes, FloatArray, FloatArray]:
+        """H in factors, and the gradient in u (J,) and, with u eliminated, in v (S,)."""
+        rows, S = self.layout.rows, max(1, self.n_outer)
+        precision = 1.0 / float(variance[0])
+        inverse, inner = np.empty((2, self.layout.n_inner))
+
+        def work(part: tuple[int, int]) -> tuple[FloatArray, ...]:
+            schur, outer = np.zeros((S, S)), np.zeros(S)
+            log_det = reduce_inner(
+                *part, rows, cells.weight, cells.residual, u, precision, inverse, inner, schur, outer
+            )
+            return np.array([log_det]), schur, outer
+
+        log_dets, schur, outer = _total(map_partitions(work, self.shares))
+        log_det, factor = float(log_dets[0]), np.zeros((0, 0))
+        if self.n_outer:
+            factor = cholesky(schur + np.eye(S) / variance[1], lower=True)
+            log_det += 2.0 * float(np.log(np.diag(factor)).sum()) + S * float(np.log(variance[1]))
+            outer -= v / variance[1]
+        modes = Modes(u, v, joint, log_det, cells.offset, cells.weight, cells.third, inverse, factor)
+        return modes, inner, outer
 
     def modes(self, fixed: FloatArray, variance: FloatArray) -> Modes:
         """Modes of (u, v) given x'beta and the variances: damped Newton, started from the last modes."""
@@ -122,25 +165,22 @@ class LaplaceLikelihood:
             outer = float(v @ v) / float(variance[1]) if self.n_outer else 0.0
             return log_lik - 0.5 * (float(u @ u) / float(variance[0]) + outer)
 
-        log_lik, offset, residual, weight, third, fourth = self._cells(fixed, u, v)
+        log_lik, cells = self._cells(fixed, u, v)
         value = joint(log_lik, u, v)
         for _ in range(MODE_ITERATIONS):
-            inverse, factor, log_det = self._factorise(weight, variance)
-            modes = Modes(u, v, value, log_det, offset, weight, third, inverse, factor)
-            a, b = self._by_level(residual)
-            a -= u / variance[0]
-            b = b - v / variance[1] if self.n_outer else np.zeros(1)
-            left, right = self._solve(modes, a[:, None].copy(), b[:, None].copy())
-            du, dv = left[:, 0], right[:, 0]
-            decrement = float(a @ du + b @ dv)
+            modes, a, b = self._reduce(u, v, value, variance, cells)
+            du, dv = modes.inverse * a, np.zeros(1)
+            decrement = float(a @ du)
+            if self.n_outer:
+                left, right = self._substitute(modes, a[:, None], b[:, None])
+                du, dv = left[:, 0], right[:, 0]
+                decrement += float(b @ dv)
             if decrement < MODE_DECREMENT:
-                modes = self._last_step(modes, fourth, variance, du, dv, decrement)
+                modes = self._last_step(modes, cells, variance, du, dv, decrement)
                 break
             length = 1.0
             while True:
-                log_lik, offset, residual, weight, third, fourth = self._cells(
-                    fixed, u + length * du, v + length * dv
-                )
+                log_lik, cells = self._cells(fixed, u + length * du, v + length * dv)
                 trial = joint(log_lik, u + length * du, v + length * dv)
                 if trial >= value - 1e-12 * (1.0 + abs(value)) or length < 1e-8:
                     break
@@ -152,20 +192,21 @@ class LaplaceLikelihood:
     def _last_step(
         self,
         modes: Modes,
-        fourth: FloatArray,
+        cells: Cells,
         variance: FloatArray,
         du: FloatArray,
         dv: FloatArray,
         decrement: float,
     ) -> Modes:
         """Take a step that is so short that sums over rows follow it to first order."""
-        moved = du[self.cell_inner] + dv[self.layout.rows.cell_outer]
-        weight = modes.weight + modes.third * moved
-        inverse, factor, log_det = self._factorise(weight, variance)
-        return Modes(
-            modes.u + du, modes.v + dv, modes.joint + 0.5 * decrement, log_det, modes.offset + moved, weight,
-            modes.third + fourth * moved, inverse, factor,
-        )  # fmt: skip
+        moved = self._to_cells(du, dv)
+        after = replace(
+            cells,
+            offset=cells.offset + moved,
+            weight=cells.weight + cells.third * moved,
+            third=cells.third + cells.fourth * moved,
+        )
+        return self._reduce(modes.u + du, modes.v + dv, modes.joint + 0.5 * decrement, variance, after)[0]
 
     def modes_at(self, x: FloatArray) -> Modes:
         """Modes at (beta, log sigma)."""
@@ -190,7 +231,10 @@ class LaplaceLikelihood:
         """Variances of u (J,), and of u + v for each cell (C,)."""
         lay = self.layout
         inner, cells = np.empty(lay.n_inner), np.empty(lay.rows.cell_outer.size)
-        variances(lay.rows, modes.weight, modes.inverse, outer_inverse, inner, cells)
+        map_partitions(
+            lambda part: variances(*part, lay.rows, modes.weight, modes.inverse, outer_inverse, inner, cells),
+            self.shares,
+        )
         return inner, cells
 
     def _modes_at(self, x: FloatArray) -> tuple[FloatArray, Modes]:
@@ -209,6 +253,11 @@ class LaplaceLikelihood:
 
     # -- the marginal likelihood
     # ----------------------------------------------------------------------------------------
+
+    @property
+    def outer_move(self) -> FloatArray | None:
+        """How the modes of v moved with the parameters where that was last evaluated, shape (S, n)."""
+        return None if self._moves is None else self._moves[1]
 
     def split(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Parameters -> (beta, variances)."""
@@ -250,7 +299,6 @@ class LaplaceLikelihood:
 
     def _at(self, x: FloatArray) -> Point:
         """Modes, leverages, and all that follows from them without a further pass over the rows."""
-        rows = self.layout.rows
         _, variance = self.split(x)
         fixed, modes = self._modes_at(x)
         outer_inverse = self._outer_inverse(modes)
@@ -263,7 +311,7 @@ class LaplaceLikelihood:
             factors.append(Factor(modes.v, sv, np.diag(outer_inverse), float(variance[1])))
         return Point(
             modes.joint - 0.5 * modes.log_det, fixed, modes, outer_inverse, leverage,
-            su[self.cell_inner] + sv[rows.cell_outer], tuple(factors),
+            self._to_cells(su, sv), tuple(factors),
         )  # fmt: skip
 
     def curvature_of_outer(self, x: FloatArray) -> FloatArray:
@@ -281,7 +329,7 @@ class LaplaceLikelihood:
         part = replace(
             at,
             leverage=leverage,
-            cell_shift=su[self.cell_inner] + sv[self.layout.rows.cell_outer],
+            cell_shift=self._to_cells(su, sv),
             factors=(
                 replace(inner, shift=su, effect_variance=inner.effect_variance - modes.inverse),
                 replace(outer, shift=sv),
@@ -345,7 +393,7 @@ class LaplaceLikelihood:
         mixed[:P] = inner_omega.T @ move_u + outer_omega.T @ move_v
         omega_u, omega_v = self._by_level(cell_omega)
         between = np.zeros((J, n))
-        across(rows, cell_omega, move_v, between)
+        map_partitions(lambda part: across(*part, rows, cell_omega, move_v, between), self.shares)
         mixed += between.T @ move_u
         information += mixed + mixed.T
         information += move_u.T @ (omega_u[:, None] * move_u) + move_v.T @ (omega_v[:, None] * move_v)

@@ -20,6 +20,26 @@ class Hessian(Enum):
     EXACT = "exact"
 
 
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Sums over each cell's rows, all of shape (C,).
+
+    Attributes
+    ----------
+    offset : ndarray
+        u + v.
+    residual, weight, third, fourth : ndarray
+        The first four derivatives of the log-likelihood in the linear predictor, the last three with their
+        sign changed.
+    """
+
+    offset: FloatArray
+    residual: FloatArray
+    weight: FloatArray
+    third: FloatArray
+    fourth: FloatArray
+
+
 @dataclass(eq=False)
 class Modes:
     """Conditional modes of the effects and the factorised Hessian at them (u eliminated).

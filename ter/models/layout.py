@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ter.features.design import Design, Grouping, IntArray
-from ter.kernels.order import counting_order, row_keys, sort_cells, take
+from ter.features.ordering import in_order, is_sorted
+from ter.kernels.order import row_keys, take
 from ter.kernels.rows import Rows
 from ter.models.parallel import map_partitions
 
@@ -60,8 +62,8 @@ def thinned(layout: Layout, step: int) -> Layout:
     chosen = _runs(rows.row_ptr[units], n_rows)
     cells = _runs(rows.unit_cells[units], n_cells)
     columns = np.empty((rows.X.shape[1], chosen.size))
-    for column, whole in zip(columns, rows.X.T, strict=True):
-        column[:] = whole[chosen]
+    whole = rows.X.T
+    map_partitions(lambda p: take(whole[p], chosen, columns[p]), range(len(whole)))
     part = Rows(
         row_ptr=_pointers(n_rows),
         cell_ptr=_pointers(np.diff(rows.cell_ptr)[cells]),
@@ -86,7 +88,7 @@ def _runs(starts: IntArray, counts: IntArray) -> IntArray:
 
 
 def arrange(design: Design, inner: Grouping, outer: Grouping | None) -> Layout:
-    """Sort a design for the kernels.
+    """Sort a design for the kernels; where its rows stand in their order, nothing is copied.
 
     Parameters
     ----------
@@ -95,35 +97,40 @@ def arrange(design: Design, inner: Grouping, outer: Grouping | None) -> Layout:
         The factor with the many small levels.
     outer : Grouping or None
     """
-    n = len(design.successes)
-    outer_index = np.zeros(n, np.int64) if outer is None else outer.index
-    n_outer = 0 if outer is None else len(outer.levels)
-    # Column by column: a column that rows are picked from stays in the cache.
-    given = np.ascontiguousarray(design.X.T)
+    X = design.X.T
     y, trials = np.ascontiguousarray(design.successes), np.ascontiguousarray(design.trials)
-    order = counting_order(outer_index, max(1, n_outer), np.arange(n))
-    order = counting_order(inner.index, len(inner.levels), order)
-    a, b = inner.index[order], outer_index[order]
-    starts = (
-        np.flatnonzero(np.concatenate([[True], (a[1:] != a[:-1]) | (b[1:] != b[:-1])]))
-        if n
-        else np.zeros(0, np.int64)
+    n_inner, n_outer = len(inner.levels), 0 if outer is None else len(outer.levels)
+    # Column by column: a column that rows are picked from stays in the cache.
+    given = np.ascontiguousarray(X)
+
+    def keys() -> NDArray[np.uint64]:
+        cuts = [(lo, min(lo + ROWS_A_PARTITION, y.size)) for lo in range(0, y.size, ROWS_A_PARTITION)]
+        return np.concatenate(map_partitions(lambda cut: row_keys(*cut, given, y, trials), cuts))
+
+    # Rows that stand in the order of their content already keep it within a cell.
+    found = in_order(
+        inner.index,
+        n_inner,
+        None if outer is None else outer.index,
+        n_outer,
+        None if design.ordered else keys,
+        map_partitions,
     )
-    cell_ptr = np.concatenate([starts, [n]]).astype(np.int64)
-    cuts = [(lo, min(lo + ROWS_A_PARTITION, n)) for lo in range(0, n, ROWS_A_PARTITION)]
-    keys = map_partitions(lambda part: row_keys(*part, given, y, trials), cuts)
-    sort_cells(cell_ptr, np.concatenate(keys), order)
-    row_ptr = np.searchsorted(a, np.arange(len(inner.levels) + 1))
-    columns = np.empty_like(given)
-    map_partitions(lambda p: take(given[p], order, columns[p]), range(len(given)))
-    trials = trials[order]
+    order = found.order
+    if is_sorted(order):
+        columns = given
+    else:
+        columns = np.empty_like(given)
+        map_partitions(lambda p: take(given[p], order, columns[p]), range(len(given)))
+        y, trials = y[order], trials[order]
+    row_ptr = np.searchsorted(found.inner, np.arange(n_inner + 1)).astype(np.int64)
     rows = Rows(
-        row_ptr=row_ptr.astype(np.int64),
-        cell_ptr=cell_ptr,
-        unit_cells=np.searchsorted(starts, row_ptr).astype(np.int64),
-        cell_outer=b[starts],
+        row_ptr=row_ptr,
+        cell_ptr=np.append(found.starts, y.size),
+        unit_cells=np.searchsorted(found.starts, row_ptr).astype(np.int64),
+        cell_outer=found.outer[found.starts],
         X=columns.T,
-        y=y[order],
+        y=y,
         trials=trials,
         binary=bool((trials == 1.0).all()),
     )

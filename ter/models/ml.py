@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import numpy as np
-from scipy.linalg import cho_solve
 
 from ter.errors import OptionError
 from ter.features.design import FloatArray
 from ter.models.laplace import LaplaceLikelihood
 from ter.models.layout import Layout, thinned
-from ter.models.newton import Evaluate, Evaluation, Optimum, lower_factor, maximise, newton_step
+from ter.models.newton import Evaluate, Evaluation, Optimum, last_steps, lower_factor, maximise, newton_step
 from ter.models.quadrature import CrossedQuadrature, QuadratureLikelihood
 from ter.models.slope_result import SlopeEstimates
 
@@ -24,8 +23,6 @@ START_SD = 0.3
 START_SDS = (0.05, 5.0)
 #: An SD below this may be on its way to zero.
 SMALL_SD = 0.15
-#: Change of a log SD after which the curvature of log det is evaluated anew.
-FAR_LOG_SD = 0.1
 #: From so many rows and inner levels on, a fit of every eighth inner level alone says where to start.
 THINNED_ROWS = 20_000
 THINNED_UNITS = 160
@@ -151,13 +148,24 @@ def fit_ml(layout: Layout, nodes: int, start: Start | None = None) -> Estimates:
     laplace = LaplaceLikelihood(layout, start.v if start is not None and layout.n_outer else None)
     bounds = bounds_of(P, F)
     if nodes == 1:
-        return describe_optimum(laplace, climb_laplace(laplace, bounds, x, near=start is not None))
+        found = climb_laplace(laplace, bounds, x, near=start is not None)
+        if is_small(layout):
+            found = last_steps(found, laplace.evaluate_exactly, bounds["lowest"])
+        return describe_optimum(laplace, found)
     if layout.n_outer:
         return fit_crossed(
             laplace, nodes, climb_laplace(laplace, bounds, x, near=start is not None, tolerance=NEAR)
         )
-    evaluate, value = by_quadrature(layout, nodes)
-    return describe_optimum(laplace, climb_quadrature(evaluate, value, x, bounds))
+    surface = by_quadrature(layout, nodes)
+    return describe_optimum(laplace, climb_quadrature(surface, x, bounds, polish=is_small(layout)))
+
+
+def is_small(layout: Layout) -> bool:
+    """Whether the data are so few that where an ascent ended shows in the intervals of the SDs.
+
+    The less the data say, the less is the likelihood quadratic; with few rows a further step costs little.
+    """
+    return layout.rows.y.size < THINNED_ROWS
 
 
 @dataclass(frozen=True)
@@ -184,49 +192,71 @@ def surface_of(layout: Layout, nodes: int, found: Estimates) -> Surface:
     if nodes == 1:
         return Surface(laplace.evaluate_exactly, laplace.value, laplace.gradient)
     if not layout.n_outer:
-        return Surface(*by_quadrature(layout, nodes), None)
-    return crossed_surface(
-        laplace, nodes, np.concatenate([found.beta, np.log(np.clip(found.sd, *START_SDS))])
-    )[1]
+        return by_quadrature(layout, nodes)
+    return CrossedSurface(laplace, nodes, found.u, found.v).surface
 
 
-def crossed_surface(
-    laplace: LaplaceLikelihood, nodes: int, x: FloatArray
-) -> tuple[CrossedQuadrature, Surface]:
-    """Quadrature over the inner factor and Laplace's method over the outer one, for ascents from near x."""
-    likelihood = CrossedQuadrature(laplace.layout, nodes, laplace.modes_at(x).v)
-    P = laplace.layout.rows.X.shape[1]
-    # The part of the information that hardly changes is kept, and where it was evaluated.
-    kept = [(x, laplace.curvature_of_outer(x))]
+class CrossedSurface:
+    """Quadrature over the inner factor and Laplace's method over the outer one.
 
-    def evaluate(x: FloatArray) -> Evaluation:
-        value, gradient, information = likelihood.evaluate(x)
-        if np.abs(x - kept[0][0])[P:].max() > FAR_LOG_SD:
-            kept[0] = (x.copy(), laplace.curvature_of_outer(x))
-        closer = likelihood.profile_information + kept[0][1]
-        return value, gradient, closer if lower_factor(closer)[1] else information
+    Parameters
+    ----------
+    laplace : LaplaceLikelihood
+        Gives the curvature of log det H that quadrature leaves out.
+    nodes : int
+    u, v : ndarray, shapes (J,), (S,)
+        Where the searches for the modes start.
+    """
 
-    return likelihood, Surface(evaluate, likelihood.value, None)
+    def __init__(self, laplace: LaplaceLikelihood, nodes: int, u: FloatArray, v: FloatArray) -> None:
+        self.laplace = laplace
+        self.likelihood = CrossedQuadrature(laplace.layout, nodes, v, laplace.outer_move, u)
+        #: Minus the Hessian where it was last evaluated; it need not be positive definite there.
+        self.hessian = np.zeros((0, 0))
+
+    def evaluate(self, x: FloatArray) -> Evaluation:
+        """Value, gradient, and a positive definite information that is nearly minus the Hessian."""
+        value, gradient, information = self.likelihood.evaluate(x)
+        self.hessian = self.likelihood.profile_information + self.laplace.curvature_of_outer(x)
+        return value, gradient, self.hessian if lower_factor(self.hessian)[1] else information
+
+    @property
+    def surface(self) -> Surface:
+        """For ascents."""
+        return Surface(self.evaluate, self.likelihood.value, self.likelihood.gradient)
 
 
-def climb_quadrature(evaluate: Evaluate, value: Value, x: FloatArray, bounds: Bounds) -> Optimum:
+def climb_quadrature(
+    surface: Surface, x: FloatArray, bounds: Bounds, first: Evaluate | None = None, *, polish: bool = False
+) -> Optimum:
     """Ascend by the derivatives of the integrals and, where these end short, by differences of the value."""
-    rough = climb_to_edge(Surface(evaluate, value, None), x, bounds)
+    lowest = bounds["lowest"]
+    rough = climb_to_edge(surface, x, bounds, first=first)
     if rough.converged:
-        return rough
-    found = maximise(numerically(value, evaluate), value, rough.x, **bounds)
+        return last_steps(rough, surface.evaluate, lowest) if polish else rough
+    exactly = numerically(surface.value, surface.evaluate)
+    found = maximise(exactly, surface.value, rough.x, **bounds)
+    if polish:
+        found = last_steps(found, exactly, lowest)
     return replace(found, iterations=rough.iterations + found.iterations)
 
 
-def climb_to_edge(surface: Surface, x: FloatArray, bounds: Bounds, tolerance: float = 1e-10) -> Optimum:
+def climb_to_edge(
+    surface: Surface,
+    x: FloatArray,
+    bounds: Bounds,
+    tolerance: float = 1e-10,
+    first: Evaluate | None = None,
+) -> Optimum:
     """Ascend; an SD that is on its way to zero is put there.
 
     Towards a maximum at zero the log-likelihood flattens as the square of the SD, and steps only halve it.
+    `first` stands for the evaluation at x, where that costs less.
     """
-    for limit in (STEPS_TO_EDGE, ROUGH_ITERATIONS):
+    for limit, start in ((STEPS_TO_EDGE, first), (ROUGH_ITERATIONS, None)):
         found = maximise(
-            surface.evaluate, surface.value, x, gradient_at=surface.gradient, tolerance=tolerance,
-            max_iterations=limit, **bounds,
+            surface.evaluate, surface.value, x, gradient_at=surface.gradient, first=start,
+            tolerance=tolerance, max_iterations=limit, **bounds,
         )  # fmt: skip
         if found.converged:
             break
@@ -240,21 +270,21 @@ def fit_crossed(laplace: LaplaceLikelihood, nodes: int, near: Optimum) -> Estima
     """Quadrature over the inner factor, Laplace's method over the outer one, from the maximum of Laplace."""
     P = laplace.layout.rows.X.shape[1]
     x = np.concatenate([near.x[:P], np.minimum(near.x[P:], np.log(START_SDS[1]))])
-    bounds = bounds_of(P, 2)
-    likelihood, surface = crossed_surface(laplace, nodes, x)
-    found = climb_quadrature(surface.evaluate, surface.value, x, bounds)
-    # The ascent ends with an evaluation, whose information this is.
-    found = replace(
-        found,
-        information=likelihood.profile_information + laplace.curvature_of_outer(found.x),
-        iterations=near.iterations + found.iterations,
-    )
-    v, _, factor = likelihood.modes(found.x)
+    modes = laplace.modes_at(x)
+    crossed = CrossedSurface(laplace, nodes, modes.u, modes.v)
+    likelihood = crossed.likelihood
+
+    def first(x: FloatArray) -> Evaluation:
+        # The Laplace approximation is curved nearly alike.
+        return (*likelihood.gradient(x), near.latest)
+
+    polish = is_small(laplace.layout)
+    found = climb_quadrature(crossed.surface, x, bounds_of(P, 2), first, polish=polish)
+    # The ascent ends with an evaluation, or near to it.
+    found = replace(found, information=crossed.hessian, iterations=near.iterations + found.iterations)
+    v, variance = likelihood.modes(found.x)
     return replace(
-        describe_optimum(laplace, found),
-        u=likelihood.full.modes.copy(),
-        v=v,
-        v_sd=np.sqrt(np.diag(cho_solve(factor, np.eye(v.size)))),
+        describe_optimum(laplace, found), u=likelihood.full.modes.copy(), v=v, v_sd=np.sqrt(variance)
     )
 
 
@@ -307,12 +337,13 @@ def climb_laplace(
     return replace(found, iterations=before + found.iterations)
 
 
-def by_quadrature(layout: Layout, nodes: int) -> tuple[Evaluate, Value]:
-    """Value, with derivatives and without, of the likelihood by quadrature in (beta, log sigma)."""
+def by_quadrature(layout: Layout, nodes: int) -> Surface:
+    """The likelihood by quadrature in (beta, log sigma)."""
     quadrature = QuadratureLikelihood(layout, nodes)
-    return (
+    return Surface(
         lambda x: quadrature.evaluate(x[:-1], float(np.exp(x[-1]))),
         lambda x: quadrature.value(x[:-1], float(np.exp(x[-1]))),
+        None,
     )
 
 

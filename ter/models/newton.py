@@ -18,6 +18,9 @@ FAST_FALL = 4.0
 #: Points whose decrements are below this share an information: a ten-thousandth of a standard error apart, it
 #: differs by a ten-thousandth of the likelihood's skewness.
 SAME = 1e-8
+#: Steps after the end, and the decrement that ends them: a thousand-millionth of a standard error.
+LAST_STEPS = 3
+NOTHING_LEFT = 1e-18
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,8 @@ class Optimum:
         Newton decrement g' I^-1 g: twice the rise in value that a further step promises.
     iterations : int
     converged : bool
+    latest : ndarray, shape (n, n)
+        What the last step was taken with: `information`, or what secants made of it.
     """
 
     x: FloatArray
@@ -43,6 +48,7 @@ class Optimum:
     decrement: float
     iterations: int
     converged: bool
+    latest: FloatArray
 
 
 def lower_factor(information: FloatArray) -> tuple[FloatArray, bool]:
@@ -127,16 +133,18 @@ def maximise(
             information, fresh = evaluated, True
         step, decrement = _free_step(x, gradient, information, lowest)
         slow = decrement > before / FAST_FALL
-        arrived = decrement < SAME and kept_from >= SAME
+        # The value is a sum of many terms: a gain of a few of its roundings cannot be told from none.
+        rounding = 16 * np.finfo(np.float64).eps * abs(value)
+        same = max(SAME, rounding)
+        arrived = decrement < same and kept_from >= same
         if not fresh and (slow or arrived):
             value, gradient, evaluated = evaluate(x)
             information, fresh = evaluated, True
             step, decrement = _free_step(x, gradient, information, lowest)
         if fresh:
             kept_from = decrement
-        # The value is a sum of many terms: a gain of a few of its roundings cannot be told from none.
-        if decrement < max(tolerance, 16 * np.finfo(np.float64).eps * abs(value)):
-            return Optimum(x, value, gradient, evaluated, decrement, iteration - 1, True)
+        if decrement < max(tolerance, rounding):
+            return Optimum(x, value, gradient, evaluated, decrement, iteration - 1, True, information)
         if iteration > max_iterations:
             break
         over = float(np.max(np.abs(step) / max_step, initial=0.0))
@@ -149,9 +157,28 @@ def maximise(
                 break
             length *= 0.5
         else:
-            return Optimum(x, value, gradient, evaluated, decrement, iteration, False)
+            return Optimum(x, value, gradient, evaluated, decrement, iteration, False, information)
         left, x = x, np.maximum(x + length * step, lowest)
-    return Optimum(x, value, gradient, evaluated, decrement, max_iterations, False)
+    return Optimum(x, value, gradient, evaluated, decrement, max_iterations, False, information)
+
+
+def last_steps(found: Optimum, evaluate: Evaluate, lowest: float | FloatArray) -> Optimum:
+    """Newton steps from where an ascent ended until only rounding is left, with everything evaluated there.
+
+    What shows of the start goes by them.
+    """
+    if not found.converged:
+        return found
+    # At least one: an ascent may end with an information from nearby.
+    for _ in range(LAST_STEPS):
+        step, _ = _free_step(found.x, found.gradient, found.latest, lowest)
+        x = np.maximum(found.x + step, lowest)
+        value, gradient, information = evaluate(x)
+        _, decrement = _free_step(x, gradient, information, lowest)
+        found = Optimum(x, value, gradient, information, decrement, found.iterations, True, information)
+        if decrement < NOTHING_LEFT:
+            break
+    return found
 
 
 def secant_update(information: FloatArray, step: FloatArray, fall: FloatArray) -> FloatArray:

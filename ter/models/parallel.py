@@ -6,11 +6,9 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from itertools import pairwise
 from typing import TypeVar
 
 import numba
-import numpy as np
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -30,14 +28,29 @@ def map_partitions(work: Callable[[Part], Result], parts: Sequence[Part]) -> lis
     """Results of `work` for each part, in the order of the parts.
 
     `work` is a pure function of its part that returns small sums; the kernels it calls release the
-    interpreter's lock. Results come in the order of the parts, so that what is summed from them does not
-    depend on the number of threads. Another executor with the same contract (processes, a cluster) can stand
-    here.
+    interpreter's lock. Threads take the parts one by one; results come in the order of the parts, so that
+    what is summed from them does not depend on the number of threads. Another executor with the same contract
+    (processes, a cluster) can stand here.
     """
-    threads = min(int(numba.get_num_threads()), len(parts))
+    most = int(numba.get_num_threads())
+    threads = min(most, len(parts))
     if threads <= 1:
         return [work(part) for part in parts]
-    cuts = np.linspace(0, len(parts), threads + 1).round().astype(int)
-    shares = [parts[a:b] for a, b in pairwise(cuts)]
-    done = _pool(threads).map(lambda share: [work(part) for part in share], shares)
-    return [result for share in done for result in share]
+    # The interpreter's lock makes each place go to one thread.
+    places = iter(range(len(parts)))
+    done: dict[int, Result] = {}
+
+    def serve() -> None:
+        for place in places:
+            done[place] = work(parts[place])
+
+    # One pool, however many parts there are: few parts leave some of its threads idle.
+    others = [_pool(most - 1).submit(serve) for _ in range(threads - 1)]
+    try:
+        serve()
+    finally:
+        # What no thread has begun has nothing left to do.
+        for other in others:
+            if not other.cancel():
+                other.result()
+    return [done[place] for place in range(len(parts))]

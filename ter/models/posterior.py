@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter.kernels.effects import joint_effects
+from ter.models.parallel import map_partitions
 from ter.models.slope_result import SlopePosterior
 
 FloatArray = NDArray[np.float64]
@@ -18,6 +19,8 @@ BoolArray = NDArray[np.bool_]
 #: Joint draws of the therapist effects: as many as fit into this many numbers, within limits.
 MAX_JOINT_NUMBERS = 2**20
 JOINT_DRAWS = (1024, 4096)
+#: Therapists whose effects are drawn at a time.
+UNITS_A_PART = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +101,14 @@ class Posterior:
         """
         out = np.empty((self.units.size, joint_draws(self.units.size)), np.float32)
         draw = np.repeat(np.arange(self.weights.size), np.diff(resample(self.weights, out.shape[1])))
-        joint_effects(
-            0, self.units.size, self.units, draw, np.uint64(self.seed),
-            self.given_mean, self.given_sd, self.given_skewness, out,
-        )  # fmt: skip
+
+        def work(lo: int) -> None:
+            joint_effects(
+                lo, min(lo + UNITS_A_PART, self.units.size), self.units, draw, np.uint64(self.seed),
+                self.given_mean, self.given_sd, self.given_skewness, out,
+            )  # fmt: skip
+
+        map_partitions(work, range(0, self.units.size, UNITS_A_PART))
         return out
 
     def of_units(self, kept: BoolArray) -> Posterior:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_solve
 
 from ter.features.design import FloatArray
-from ter.kernels.quadrature import derivatives, log_likelihood, outer_curvature
+from ter.kernels.crossed_quadrature import Nodes, fixed_gradient, outer_curvature, outer_information
+from ter.kernels.laplace import linear_predictor
+from ter.kernels.quadrature import derivatives, log_likelihood
 from ter.models.layout import Layout
-from ter.models.newton import Evaluation, maximise
+from ter.models.newton import Evaluation, lower_factor, maximise
 from ter.models.parallel import map_partitions
-from ter.models.sums import sum_by
 
 
 def nodes_and_log_weights(nodes: int) -> tuple[FloatArray, FloatArray]:
@@ -21,8 +22,8 @@ def nodes_and_log_weights(nodes: int) -> tuple[FloatArray, FloatArray]:
     return z, np.log(w) + 0.5 * z**2
 
 
-#: Newton decrement at which modes of v are found.
-V_DECREMENT = 1e-12
+#: Newton decrement at which modes of v are found; sums over rows follow a last step to first order.
+V_DECREMENT = 1e-8
 #: Keeps the information of an SD positive where the effects have shrunk to nothing.
 TINY_INFORMATION = 1e-12
 
@@ -83,19 +84,38 @@ class QuadratureLikelihood:
             gradient, hessian = gradient[keep], hessian[np.ix_(keep, keep)]
         return sum(s[0] for s in sums), gradient, hessian
 
-    def outer_curvature(self, b: FloatArray, sigma: float, inverse: FloatArray) -> tuple[FloatArray, float]:
-        """Derivatives of tr(Q H), Q constant and H in v: in the rows' predictors (N,), and in log sigma."""
-        beta, v = self.split(b)
-        slope = np.empty(self.layout.rows.y.size)
 
-        def work(part: tuple[int, int]) -> float:
-            return float(
-                outer_curvature(
-                    *part, self.layout.rows, beta, v, sigma, self.z, self.log_w, self.modes, inverse, slope
-                )
-            )
+@dataclass(frozen=True, eq=False)
+class OuterPoint:
+    """What is known at (beta, log sigma_u, log sigma_v) without reading X.
 
-        return slope, sum(map_partitions(work, self.parts))
+    Attributes
+    ----------
+    x : ndarray, shape (n,)
+    value : float
+        The log-likelihood.
+    v : ndarray, shape (S,)
+        Modes of the outer factor's effects.
+    step : ndarray, shape (S,)
+        What of v is a last step, which sums over rows do not hold.
+    inverse : ndarray, shape (S, S)
+        Of H.
+    slope : ndarray, shape (N,)
+        Derivatives of log det H in the rows' linear predictors.
+    pull : ndarray, shape (S,)
+        The same in v: sums of `slope`.
+    by_log_sigma : float
+        The same in log sigma_u.
+    """
+
+    x: FloatArray
+    value: float
+    v: FloatArray
+    step: FloatArray
+    inverse: FloatArray
+    slope: FloatArray
+    pull: FloatArray
+    by_log_sigma: float
 
 
 class CrossedQuadrature:
@@ -115,95 +135,165 @@ class CrossedQuadrature:
         how u is curved by v.
     v : ndarray, shape (S,)
         Where the search for the modes of v starts.
+    move : ndarray, shape (S, n), optional
+        How the modes of v move with the parameters, about.
+    u : ndarray, shape (J,), optional
+        Where the searches for the modes of u start.
     """
 
-    def __init__(self, layout: Layout, nodes: int, v: FloatArray) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        nodes: int,
+        v: FloatArray,
+        move: FloatArray | None = None,
+        u: FloatArray | None = None,
+    ) -> None:
         self.layout = layout
-        self.full = QuadratureLikelihood(layout, nodes)
-        self._nodes = nodes
+        self.full = QuadratureLikelihood(layout, nodes, None if u is None else u.copy())
         self._v = v
-        self._move: FloatArray | None = None
-        self._last: tuple[FloatArray, FloatArray, float, tuple[FloatArray, bool]] | None = None
+        self._move = np.zeros((v.size, layout.rows.X.shape[1] + 2)) if move is None else move
+        self._last: OuterPoint | None = None
+        self._gradient: FloatArray | None = None
+        rows, J, K = layout.rows, layout.n_inner, self.full.z.size
+        self._nodes = Nodes(
+            np.empty(rows.y.size), np.empty((J, K)), np.empty((J, K)), np.empty((rows.cell_outer.size, K))
+        )
         #: Information of the last evaluation in which log det H alone counts as constant.
         self.profile_information = np.zeros((0, 0))
 
     def _split(self, x: FloatArray) -> tuple[FloatArray, float, float]:
         return x[:-2], float(np.exp(x[-2])), float(np.exp(x[-1]))
 
-    def modes(self, x: FloatArray) -> tuple[FloatArray, float, tuple[FloatArray, bool]]:
-        """Modes of v (S,), the log-likelihood, and the Cholesky factor of H as of `cho_factor`."""
-        if self._last is not None and np.array_equal(self._last[0], x):
-            return self._last[1:]
-        beta, sigma_u, sigma_v = self._split(x)
-        # x'beta as a single column, whose coefficient is 1: derivatives in v alone cost a fraction of all.
-        rows = self.layout.rows
-        fixed = np.asfortranarray((rows.X @ beta)[:, None])
-        inner = QuadratureLikelihood(
-            replace(self.layout, rows=rows._replace(X=fixed)), self._nodes, self.full.modes
+    def _information(self, fixed: FloatArray, v: FloatArray, sigma_u: float, sigma_v: float) -> Evaluation:
+        """Joint log-density of the data and v, with derivatives in v; leaves the nodes."""
+        full, rows, S = self.full, self.layout.rows, v.size
+
+        def work(part: tuple[int, int]) -> Evaluation:
+            gradient, hessian = np.zeros(S), np.zeros((S, S))
+            value = outer_information(
+                *part, rows, fixed, v, sigma_u, full.z, full.log_w, full.modes, self._nodes, gradient, hessian
+            )
+            return float(value), gradient, hessian
+
+        sums = map_partitions(work, full.parts)
+        lower = np.sum([s[2] for s in sums], axis=0)
+        return (
+            sum(s[0] for s in sums) - 0.5 * float(v @ v) / sigma_v**2,
+            np.sum([s[1] for s in sums], axis=0) - v / sigma_v**2,
+            lower + np.tril(lower, -1).T + np.eye(S) / sigma_v**2,
         )
 
-        def with_one(v: FloatArray) -> FloatArray:
-            return np.concatenate([[1.0], v])
+    def _at(self, x: FloatArray) -> OuterPoint:
+        """Modes of v, and all that follows from them without reading X again."""
+        if self._last is not None and np.array_equal(self._last.x, x):
+            return self._last
+        beta, sigma_u, sigma_v = self._split(x)
+        rows, parts = self.layout.rows, self.full.parts
+        fixed = np.empty(rows.y.size)
+        map_partitions(lambda part: linear_predictor(*part, rows, beta, fixed), parts)
+        latest: list[tuple[FloatArray, Evaluation]] = []
 
         def evaluate(v: FloatArray) -> Evaluation:
-            value, gradient, information = inner.evaluate(with_one(v), sigma_u)
-            return (
-                value - 0.5 * float(v @ v) / sigma_v**2,
-                gradient[1:-1] - v / sigma_v**2,
-                information[1:-1, 1:-1] + np.eye(v.size) / sigma_v**2,
-            )
+            # A step is tried by what is needed if it is taken.
+            if not latest or not np.array_equal(latest[0][0], v):
+                latest[:] = [(v, self._information(fixed, v, sigma_u, sigma_v))]
+            return latest[0][1]
 
-        start = self._v
-        if self._move is not None and self._last is not None:
-            start = start + self._move @ (x - self._last[0])
-        found = maximise(
-            evaluate,
-            lambda v: inner.value(with_one(v), sigma_u) - 0.5 * float(v @ v) / sigma_v**2,
-            start,
-            tolerance=V_DECREMENT,
+        moved = np.zeros(x.size) if self._last is None else x - self._last.x
+        start = self._v + self._move @ moved
+        found = maximise(evaluate, lambda v: evaluate(v)[0], start, tolerance=V_DECREMENT)
+        value, gradient, information = evaluate(found.x)
+        factor, _ = lower_factor(information)
+        inverse = np.asarray(cho_solve((factor, True), np.eye(found.x.size)))
+        step = inverse @ gradient
+
+        slope = np.empty(rows.y.size)
+
+        def work(part: tuple[int, int]) -> tuple[float, FloatArray]:
+            outer = np.zeros(step.size)
+            by_log_sigma = outer_curvature(*part, rows, self._nodes, sigma_u, inverse, slope, outer)
+            return float(by_log_sigma), outer
+
+        sums = map_partitions(work, parts)
+        pull = np.sum([s[1] for s in sums], axis=0)
+        log_det = 2.0 * float(np.log(np.diag(factor)).sum()) + float(pull @ step)
+        self._v, self._gradient = found.x + step, None
+        if moved.any():
+            self._move = self._move + np.outer(self._v - start, moved) / float(moved @ moved)
+        self._last = OuterPoint(
+            x=x.copy(),
+            value=value + 0.5 * float(gradient @ step) - 0.5 * log_det - step.size * float(np.log(sigma_v)),
+            v=self._v,
+            step=step,
+            inverse=inverse,
+            slope=slope,
+            pull=pull,
+            by_log_sigma=sum(s[0] for s in sums),
         )
-        factor = cho_factor(found.information, lower=True)
-        log_det = 2.0 * float(np.log(np.diag(factor[0])).sum())
-        value = found.value - 0.5 * log_det - found.x.size * float(np.log(sigma_v))
-        self._v = found.x
-        self._last = (x.copy(), found.x, value, factor)
-        return found.x, value, factor
+        return self._last
+
+    def modes(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Modes of v and the variances there, both of shape (S,)."""
+        at = self._at(x)
+        return at.v, np.diag(at.inverse)
 
     def value(self, x: FloatArray) -> float:
         """Log-likelihood at (beta, log sigma_u, log sigma_v), without binomial constants."""
-        return self.modes(x)[1]
+        return self._at(x).value
+
+    def gradient(self, x: FloatArray) -> tuple[float, FloatArray]:
+        """Value and exact gradient."""
+        at = self._at(x)
+        if self._gradient is None:
+            self._gradient = self._gradient_at(at)
+        return at.value, self._gradient
+
+    def _gradient_at(self, at: OuterPoint) -> FloatArray:
+        """The gradient at the point that the nodes are those of."""
+        x = at.x
+        _, sigma_u, sigma_v = self._split(x)
+        rows, P = self.layout.rows, x.size - 2
+        # How v moves with the parameters, and its last step, are both products with the same matrix.
+        turned = at.inverse @ at.pull
+        direction = 0.5 * turned - at.step
+
+        def work(part: tuple[int, int]) -> tuple[float, FloatArray]:
+            gradient = np.zeros(P)
+            by_log_sigma = fixed_gradient(*part, rows, self._nodes, sigma_u, at.slope, direction, gradient)
+            return float(by_log_sigma), gradient
+
+        sums = map_partitions(work, self.full.parts)
+        shrink = 1.0 - np.diag(at.inverse) / sigma_v**2
+        return np.concatenate(
+            [
+                np.sum([s[1] for s in sums], axis=0),
+                [sum(s[0] for s in sums) - 0.5 * at.by_log_sigma],
+                [float(at.v @ (at.v - turned)) / sigma_v**2 - float(shrink.sum())],
+            ]
+        )
 
     def evaluate(self, x: FloatArray) -> Evaluation:
         """Value, gradient, and the information, in which log det H counts as constant but for sigma_v."""
         beta, sigma_u, sigma_v = self._split(x)
-        v, value, factor = self.modes(x)
-        S, n = v.size, x.size
-        _, g, hessian = self.full.evaluate(np.concatenate([beta, v]), sigma_u)
+        at = self._at(x)
+        value, gradient = self.gradient(x)
+        S, n = at.v.size, x.size
+        hessian = self.full.evaluate(np.concatenate([beta, at.v]), sigma_u)[2]
         theta = np.concatenate([np.arange(beta.size), [beta.size + S]])
         outer = slice(beta.size, beta.size + S)
-        inverse = cho_solve(factor, np.eye(S))
         # How v moves with the parameters.
         move = np.zeros((S, n))
-        move[:, :-1] = -inverse @ hessian[outer, theta]
-        move[:, -1] = 2.0 / sigma_v**2 * (inverse @ v)
+        move[:, :-1] = -at.inverse @ hessian[outer, theta]
+        move[:, -1] = 2.0 / sigma_v**2 * (at.inverse @ at.v)
         self._move = move
-
-        slope, by_log_sigma = self.full.outer_curvature(np.concatenate([beta, v]), sigma_u, inverse)
-        rows = self.layout.rows
-        row_outer = np.repeat(rows.cell_outer, np.diff(rows.cell_ptr))
-        gradient = np.zeros(n)
-        gradient[:-1] = g[theta]
-        gradient[:-2] -= 0.5 * (rows.X.T @ slope)
-        gradient[-2] -= 0.5 * by_log_sigma
-        shrink = 1.0 - np.diag(inverse) / sigma_v**2
-        gradient[-1] = float(v @ v) / sigma_v**2 - float(shrink.sum())
-        gradient -= 0.5 * (move.T @ sum_by(row_outer, slope, S))
         information = np.zeros((n, n))
         information[:-1, :-1] = hessian[np.ix_(theta, theta)] + hessian[theta][:, outer] @ move[:, :-1]
         self.profile_information = information.copy()
-        pull = -2.0 / sigma_v**2 * (v @ move)
+        pull = -2.0 / sigma_v**2 * (at.v @ move)
         self.profile_information[-1] += pull
         self.profile_information[:-1, -1] += pull[:-1]
-        self.profile_information[-1, -1] += 2.0 * float(v @ v) / sigma_v**2
+        self.profile_information[-1, -1] += 2.0 * float(at.v @ at.v) / sigma_v**2
+        shrink = 1.0 - np.diag(at.inverse) / sigma_v**2
         information[-1, -1] = 2.0 * float((shrink**2).sum()) + TINY_INFORMATION
         return value, gradient, information

@@ -200,7 +200,8 @@ class Fit:
         DataFrame
             By severity: ``sd`` of therapist effects u + w z, log-odds, and ``icc``, its share of the variance
             on the log-odds scale (the residual's is pi^2 / 3); with a posterior also ``sd_q05``, ``sd_q95``,
-            ``icc_q05``, ``icc_q95``.
+            ``icc_q05``, ``icc_q95``. ``extrapolated`` where severity lies beyond the 1% and 99% points of the
+            patients (``fit.severity.low`` and ``.high``): there the straight line alone speaks, not the data.
 
         Raises
         ------

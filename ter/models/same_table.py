@@ -9,9 +9,9 @@ import pandas as pd
 
 from ter.errors import OptionError
 from ter.features import Design, build_design
-from ter.models.fit import columns_read, content_order, with_outcome
+from ter.models.fit import with_outcome
 from ter.models.result import Fit
-from ter.sources import fingerprint
+from ter.sources import fingerprint, is_comparable
 
 
 def require_fitted_table(fit: Fit, table: pd.DataFrame, name: str = "table") -> pd.DataFrame:
@@ -32,9 +32,14 @@ def require_fitted_table(fit: Fit, table: pd.DataFrame, name: str = "table") -> 
     Raises
     ------
     OptionError
-        If it is another table.
+        If it is another table, or the model is too old to tell.
     """
     table = with_outcome(table, fit.settings.outcome, fit.settings.trials)
+    if not is_comparable(fit.fingerprint):
+        raise OptionError(
+            "The model was fitted by an earlier version of ter, which knew tables by other fingerprints: it "
+            f"cannot be told whether {name} is the one that it was fitted to. Fit the model again."
+        )
     if fingerprint(table) != fit.fingerprint:
         raise OptionError(
             f"{name} is not the table that the model was fitted to: its fingerprint differs. Give the same "
@@ -61,9 +66,6 @@ def design_of(fit: Fit, table: pd.DataFrame, *, in_order_of_fit: bool = False) -
     """
     s = fit.settings
     table = require_fitted_table(fit, table)
-    if in_order_of_fit:
-        named = (s.outcome, s.trials, s.therapist, s.service, s.severity_slope, s.further)
-        table = table.take(content_order(table, columns_read(fit.case_mix, *named)))
     return build_design(
         table,
         case_mix=fit.case_mix,
@@ -72,4 +74,5 @@ def design_of(fit: Fit, table: pd.DataFrame, *, in_order_of_fit: bool = False) -
         therapist=s.therapist,
         service=s.service if fit.services.ids else None,
         further=s.further,
+        by_content=in_order_of_fit,
     )

@@ -29,7 +29,7 @@ PARTS: Final = {
 FACTORS: Final = (0.5, 2.0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PriorSensitivity:
     """How far a fit moves under other priors. Ungated, for analysts alone.
 
@@ -70,6 +70,12 @@ class PriorSensitivity:
                 "ter.fit(..., priors=ter.Priors(...))."
             )
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        first = (
+            self.summary().splitlines()[0] if self.changes["reliable"].any() else "out of the draws' reach."
+        )
+        return f"<ter.PriorSensitivity: {first}>"
 
 
 def scaled_priors(priors: Priors, part: str, factor: float) -> Priors:

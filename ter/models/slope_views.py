@@ -89,7 +89,8 @@ def variance_by_severity(fit: Fit, severity: list[float] | None) -> pd.DataFrame
     if fit.posterior is not None:
         (table["sd_q05"], table["sd_q95"]) = quantiles(sd, weights, TAILS)
         (table["icc_q05"], table["icc_q95"]) = quantiles(icc, weights, TAILS)
-    order = ["sd", "sd_q05", "sd_q95", "icc", "icc_q05", "icc_q95"]
+    table["extrapolated"] = (values < scale.low) | (values > scale.high)
+    order = ["sd", "sd_q05", "sd_q95", "icc", "icc_q05", "icc_q95", "extrapolated"]
     return pd.DataFrame({k: table[k] for k in order if k in table}, index=pd.Index(values, name=scale.column))
 
 

@@ -11,11 +11,11 @@ from ter.errors import DataError
 from ter.features.design import Design, FloatArray
 from ter.kernels.tables import expected_rates
 from ter.models.bayes import fit_nuts
-from ter.models.certificate import Certificate
+from ter.models.certificate import NODES_ERROR_MAX, Certificate
 from ter.models.diagnostics import Diagnostics
 from ter.models.effects_fast import fit_effects_fast
 from ter.models.effects_ml import fit_effects
-from ter.models.fast import fit_fast
+from ter.models.fast import FastResult, fit_fast
 from ter.models.layout import Layout, arrange
 from ter.models.ml import Estimates, fit_ml
 from ter.models.nested import fit_nested
@@ -29,6 +29,8 @@ from ter.options import Engine
 
 #: A standard error of log SD beyond which a 90% interval spans a factor of 25: nothing is known.
 HARDLY_KNOWN: Final = 1.0
+#: Nodes that engine "fast" doubles to, where those that were asked for are too few.
+MOST_DOUBLED: Final = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,16 +94,29 @@ def solve_fast(
     seed: int,
     priors: Priors = Priors(),  # noqa: B008 - frozen
     earlier: EarlierFit | None = None,
+    *,
+    precise: bool = True,
 ) -> Solution:
-    """Find the posterior."""
+    """Find the posterior, with more nodes than asked for if the certificate says that these are too few."""
     if has_more_effects(design):
         layout = arrange(design, design.therapist, None)
-        found = fit_effects_fast(design, layout, nodes, seed, priors=priors)
+
+        def fit(nodes: int) -> FastResult:
+            return fit_effects_fast(design, layout, nodes, seed, priors=priors)
+
     else:
         layout = arrange(design, design.therapist, design.service)
         start = None if earlier is None else earlier.start()
-        found = fit_fast(layout, nodes, seed, priors=priors, start=start)
+
+        def fit(nodes: int) -> FastResult:
+            return fit_fast(layout, nodes, seed, priors=priors, start=start, precise=precise)
+
+    found, used = fit(nodes), nodes
+    while found.certificate.nodes_error > NODES_ERROR_MAX and 2 * used <= MOST_DOUBLED:
+        used *= 2
+        found = fit(used)
     certificate = found.certificate
+    doubled = (f"{nodes} quadrature nodes were too few for these data: {used} were used.",)
     return Solution(
         posterior=found.posterior,
         estimates=None,
@@ -113,7 +128,7 @@ def solve_fast(
         iterations=found.iterations,
         gradient_norm=certificate.gradient_norm,
         certificate=certificate,
-        notes=certificate.faults,
+        notes=(*(doubled if used > nodes else ()), *certificate.faults),
     )
 
 

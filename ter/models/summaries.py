@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from ter.features import Design, LearnedCaseMix, describe
-from ter.features.columns import texts
+from ter.features import Design
+from ter.features.columns import TableView
 from ter.features.design import FloatArray, IntArray
+from ter.kernels.runs import sums_by_bin
+from ter.models.parallel import map_partitions
 from ter.models.sums import sum_by
-from ter.models.units import CaseMixMeans, Deciles, Months, Units
+from ter.models.units import Deciles, Months, Units
 
-DECILES = 10
+DECILES: Final = 10
+#: Months before the first that NumPy counts: January 1970.
+EPOCH: Final = 1970 * 12
 
 
 def month_index(dates: pd.Series) -> IntArray:
     """``12 * year + month - 1`` of each date; -1 where there is none."""
-    months = dates.dt.year * 12 + dates.dt.month - 1
-    return np.asarray(months.fillna(-1), np.int64)
-
-
-def level_codes(column: pd.Series, levels: tuple[str, ...]) -> IntArray:
-    """Position of each row's level."""
-    codes, found = texts(column)
-    return np.asarray(pd.Index(levels).get_indexer(pd.Index(found)), np.int64)[codes]
+    if dates.dt.tz is not None:
+        dates = dates.dt.tz_localize(None)
+    months = dates.to_numpy().astype("datetime64[M]")
+    return np.where(np.isnat(months), -1, months.astype(np.int64) + EPOCH)
 
 
 def count_column(table: pd.DataFrame, name: str) -> FloatArray:
@@ -42,132 +43,125 @@ def completed_counts(table: pd.DataFrame, design: Design, completed: str | None)
     return np.nan_to_num(count_column(table, completed))
 
 
-def summarise_units(table: pd.DataFrame, design: Design, outcome: str, completed: str | None) -> Units:
+def summarise(
+    view: TableView, design: Design, outcome: str, completed: str | None, row_expected: FloatArray
+) -> tuple[Units, Months | None, Deciles]:
+    """All counts by therapist, side by side on as many threads as there are."""
+    work: tuple[Callable[[], Any], ...] = (
+        lambda: summarise_deciles(design, row_expected),
+        lambda: summarise_units(view, design, outcome, completed),
+        lambda: summarise_months(view, design, completed, row_expected),
+    )
+    deciles, units, months = map_partitions(lambda summary: summary(), work)
+    return units, months, deciles
+
+
+def summarise_units(view: TableView, design: Design, outcome: str, completed: str | None) -> Units:
     """Counts by therapist, for every therapist of the table.
 
     Parameters
     ----------
-    table : DataFrame
+    view : TableView
+        Of the table.
     design : Design
+        With its rows in order of therapists.
     outcome : str
         Its column; patients whose outcome is missing are in no denominator.
     completed : str or None
         The column of completed treatments (true/false, or a count).
     """
     J = len(design.therapist.levels)
-    unit = level_codes(table[design.therapist.column], design.therapist.levels)
+    table = view.table
+    unit, _ = view.of_table(design.therapist.column)
     done = completed_counts(table, design, completed)
-    patients = np.zeros(design.n_rows)
-    patients[design.rows] = design.trials
-    at_caseness = (
-        count_column(table, "at_caseness") * (done > 0) * table[outcome].notna().to_numpy()
-        if "at_caseness" in table and completed == "completed"
-        else patients
-    )
-
-    def by_unit(values: FloatArray) -> FloatArray:
-        return sum_by(unit, values, J)
-
+    n = sum_by(design.therapist.index, design.trials, J)
+    at_caseness = n
+    if "at_caseness" in table and completed == "completed":
+        counted = count_column(table, "at_caseness") * (done > 0) * table[outcome].notna().to_numpy()
+        at_caseness = sum_by(unit, np.nan_to_num(counted), J)
     services: tuple[str, ...] = ("",) * J
     if design.service is not None:
         levels = design.service.levels
-        cell = unit * len(levels) + level_codes(table[design.service.column], levels)
+        cell = unit * len(levels) + view.of_table(design.service.column)[0]
         counts = np.bincount(cell, minlength=J * len(levels)).reshape(J, len(levels))
         services = tuple(levels[k] for k in counts.argmax(axis=1))
     return Units(
         ids=design.therapist.levels,
         service=services,
         n_episodes=np.bincount(unit, minlength=J).astype(np.int64),
-        n_completed=by_unit(done).astype(np.int64),
-        n_at_caseness=by_unit(np.nan_to_num(at_caseness)).astype(np.int64),
-        n=sum_by(design.therapist.index, design.trials, J),
+        n_completed=sum_by(unit, done, J).astype(np.int64),
+        n_at_caseness=at_caseness.astype(np.int64),
+        n=n,
         observed=sum_by(design.therapist.index, design.successes, J),
     )
 
 
 def summarise_months(
-    table: pd.DataFrame, design: Design, completed: str | None, row_expected: FloatArray
+    view: TableView, design: Design, completed: str | None, row_expected: FloatArray
 ) -> Months | None:
     """Counts by therapist and month of ending; None where the table has no dates of ending."""
+    table = view.table
     if "end_date" not in table or not pd.api.types.is_datetime64_any_dtype(table["end_date"]):
         return None
     month = month_index(table["end_date"])
-    unit = level_codes(table[design.therapist.column], design.therapist.levels)
-    columns = np.zeros((len(table), 4))
-    columns[:, 0] = completed_counts(table, design, completed)
-    columns[design.rows, 1] = design.trials
-    columns[design.rows, 2] = design.successes
-    columns[design.rows, 3] = design.trials * row_expected
-    counted = (month >= 0) & (columns[:, :2].sum(axis=1) > 0)
-    pairs, inverse = np.unique(np.column_stack([unit, month])[counted], axis=0, return_inverse=True)
-    sums = np.column_stack([sum_by(inverse.ravel(), columns[counted, k], len(pairs)) for k in range(4)])
+    unit, _ = view.of_table(design.therapist.column)
+    done = completed_counts(table, design, completed)
+    patients = np.zeros(design.n_rows)
+    patients[design.rows] = design.trials
+    counted = (month >= 0) & (done + patients > 0)
+    # -1 stands for what is not counted; months after the year 8333 do not occur.
+    pairs = np.where(counted, unit * 100_000 + month, -1)
+    place, found = pd.factorize(pairs)
+    order = np.argsort(found)
+    order = order[found[order] >= 0]
+    K = len(found)
+    ended = place[design.rows]
+
+    def of_modelled(values: FloatArray) -> FloatArray:
+        # In the design's order, which is not the table's: sums of rates depend on it in their last bits.
+        return sum_by(ended, values, K)[order]
+
     return Months(
-        unit=pairs[:, 0], month=pairs[:, 1], n_completed=sums[:, 0].astype(np.int64), n=sums[:, 1],
-        observed=sums[:, 2], expected=sums[:, 3]
-    )  # fmt: skip
+        unit=found[order] // 100_000,
+        month=found[order] % 100_000,
+        n_completed=sum_by(place, done, K)[order].astype(np.int64),
+        n=of_modelled(design.trials),
+        observed=of_modelled(design.successes),
+        expected=of_modelled(design.trials * row_expected),
+    )
 
 
 def summarise_deciles(design: Design, row_expected: FloatArray) -> Deciles:
-    """Counts by therapist and decile of the expected rate, each a tenth of the patients if ties allow."""
-    order = np.argsort(row_expected, kind="stable")
-    share = (np.cumsum(design.trials[order]) - 0.5 * design.trials[order]) / design.trials.sum()
-    edges = np.interp(np.linspace(0.0, 1.0, DECILES + 1), share, row_expected[order])
-    edges[0], edges[-1] = row_expected.min(), row_expected.max()
-    decile = np.clip(np.searchsorted(edges, row_expected, side="right") - 1, 0, DECILES - 1)
-    J = len(design.therapist.levels)
-    cell = design.therapist.index * DECILES + decile
+    """Counts by therapist and decile of the expected rate, each a tenth of the patients if ties allow.
 
-    def by_cell(values: FloatArray) -> FloatArray:
-        return sum_by(cell, values, J * DECILES).reshape(J, DECILES)
-
-    return Deciles(
-        edges, by_cell(design.trials), by_cell(design.successes), by_cell(design.trials * row_expected)
-    )
+    The design has its rows in order of therapists.
+    """
+    edges = weighted_quantiles(row_expected, design.trials, np.linspace(0.0, 1.0, DECILES + 1))
+    ptr = design.therapist.runs
+    sums = np.zeros((3, ptr.size - 1, DECILES))
+    sums_by_bin(row_expected, edges[1:-1], design.trials, design.successes, ptr, sums)
+    return Deciles(edges, *sums)
 
 
-def summarise_case_mix(
-    table: pd.DataFrame,
-    design: Design,
-    case_mix: LearnedCaseMix | None,
-    beta: FloatArray,
-    row_expected: FloatArray,
-) -> CaseMixMeans:
-    """How each therapist's patients differ from the network's, and what that does to the expected rate."""
-    J = len(design.therapist.levels)
-    weights = design.trials
-    labels, values = describe(design.modelled(table), case_mix)
-    slices = {} if case_mix is None else case_mix.term_slices
-    moved = [design.X[:, s] @ beta[s] for s in slices.values()]
-    patients = sum_by(design.therapist.index, weights, J)
-    # The slope of a rate in the log-odds, over the network.
-    slope = float(np.average(row_expected * (1.0 - row_expected), weights=weights))
+def weighted_quantiles(values: FloatArray, weights: FloatArray, shares: FloatArray) -> FloatArray:
+    """Where given shares of the weight lie below, half of each value's own weight included.
 
-    def means(columns: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
-        by_unit = np.empty((J, len(columns)))
-        overall = np.empty(len(columns))
-        for k, column in enumerate(columns):
-            gaps = np.isnan(column)
-            w, total = weights, patients
-            if gaps.any():
-                w, column = np.where(gaps, 0.0, weights), np.where(gaps, 0.0, column)
-                total = sum_by(design.therapist.index, w, J)
-            with np.errstate(invalid="ignore"):
-                by_unit[:, k] = sum_by(design.therapist.index, w * column, J) / total
-            overall[k] = float(w @ column) / float(w.sum())
-        return by_unit, overall
+    Parameters
+    ----------
+    values, weights : ndarray, shape (N,)
+    shares : ndarray, shape (K,)
+        From 0 (the least value) to 1 (the greatest).
 
-    unit_values, network_values = means(list(values.T))
-    unit_moved, network_moved = means(moved)
-    # The reference level has no column: a share of it moves nothing by itself.
-    coefficient = dict(zip(design.columns, beta, strict=True))
-    per_share = np.array(
-        [coefficient.get(f"{name}[{level}]", 0.0) if level else np.nan for name, level in labels]
-    )
-    return CaseMixMeans(
-        labels=labels,
-        units=unit_values,
-        network=network_values,
-        level_shift=slope * per_share * (unit_values - network_values),
-        variables=tuple(slices),
-        shift=slope * (unit_moved - network_moved),
-    )
+    Returns
+    -------
+    ndarray, shape (K,)
+    """
+    if (weights == 1.0).all():
+        # Of values that weigh the same this is Hazen's definition, which needs no sorting.
+        edges: FloatArray = np.quantile(values, shares, method="hazen")
+    else:
+        order = np.argsort(values, kind="stable")
+        w = weights[order]
+        edges = np.interp(shares, (np.cumsum(w) - 0.5 * w) / w.sum(), values[order])
+    edges[shares == 0.0], edges[shares == 1.0] = values.min(), values.max()
+    return edges

@@ -16,7 +16,7 @@ from ter.models.ml import LOWEST_LOG_SD, Estimates
 from ter.models.profile import Profile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VarianceTest:
     """A factor's variance against zero.
 
@@ -47,6 +47,9 @@ class VarianceTest:
             f"{self.factor} variance against none: twice the log-likelihood ratio {self.statistic:.2f}, "
             f"p = {self.p_value:.2g} (even mixture of 0 and chi-squared on 1 df, as zero is on the boundary)."
         )
+
+    def __repr__(self) -> str:
+        return f"<ter.VarianceTest: {self.summary()}>"
 
 
 def variance_test(layout: Layout, nodes: int, found: Estimates, factor: int, name: str) -> VarianceTest:

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+Words = NDArray[np.uint64]
 
+#: What fingerprints begin with. It grows when the same table gets another fingerprint than before.
+DEFINITION: Final = "2-"
+#: Rows that are hashed at a time: their lanes stay in the cache.
+ROWS_A_PART: Final = 32_768
 # Beyond it float64 no longer tells whole numbers apart.
 _LARGEST_EXACT: Final = 2**53
 
 
-@dataclass(frozen=True, eq=False)
-class _Content:
-    """A column's content without its storage: what kind of values, and the values."""
-
-    name: str
-    kind: str
-    values: pa.Array
-
-
-def fingerprint(df: pd.DataFrame) -> str:
-    """Sha256 of a table's content.
+def fingerprint(df: pd.DataFrame, each: Callable[..., Any] = map) -> str:
+    """Hash of a table's content.
 
     Two tables have the same fingerprint if they hold the same rows, in any order, under the same column
     names, in any order, with any index. Storage does not matter: a number is a number as int8, Int16, float64
@@ -40,70 +33,103 @@ def fingerprint(df: pd.DataFrame) -> str:
     ----------
     df : DataFrame, shape (N, C)
         Best a validated one: the text "2026-10-01" and the date are not the same content.
+    each : callable
+        How columns and parts of rows are gone through: called as `map` is, it may use several threads.
 
     Returns
     -------
     str
-        64 hexadecimal digits.
+        The number of the definition, a hyphen, and 64 hexadecimal digits. They are the sha256 of the names
+        and kinds of the columns and of a sum of 128 bits over the rows: enough to tell any accidental change,
+        but no signature.
     """
-    names = sorted(range(df.shape[1]), key=lambda place: str(df.columns[place]))
-    columns = [_content(str(df.columns[place]), df.iloc[:, place]) for place in names]
-    order = _row_order(columns, len(df))
+    # Kernels take a while to load, and reading a table shall not wait for them.
+    from ter.kernels.content import add_lanes, mix_words
+
+    places = sorted(range(df.shape[1]), key=lambda place: str(df.columns[place]))
+    columns = list(each(lambda place: _content(df.iloc[:, place]), places))
+
+    def part(start: int) -> Words:
+        lanes = np.zeros((2, min(ROWS_A_PART, len(df) - start)), np.uint64)
+        for kind, words in columns:
+            mix_words(np.ascontiguousarray(words[start : start + ROWS_A_PART]), kind == "number", lanes)
+        sums = np.zeros(2, np.uint64)
+        add_lanes(lanes, sums)
+        return sums
+
+    total = np.zeros(2, np.uint64)
+    for sums in each(part, range(0, len(df), ROWS_A_PART)):
+        total += sums
     digest = hashlib.sha256(f"{len(df)} rows, {len(columns)} columns".encode())
-    for column in columns:
-        digest.update(f"\n{len(column.name)} {column.name} {column.kind}\n".encode(errors="surrogatepass"))
-        _update(digest, column.values.take(order))
-    return digest.hexdigest()
+    for place, (kind, _) in zip(places, columns, strict=True):
+        name = str(df.columns[place])
+        digest.update(f"\n{len(name)} {name} {kind}\n".encode(errors="surrogatepass"))
+    digest.update(total.astype("<u8").tobytes())
+    return DEFINITION + digest.hexdigest()
 
 
-def _content(name: str, column: pd.Series[Any]) -> _Content:
+def is_comparable(other: str) -> bool:
+    """Whether a fingerprint that was kept is by this version's definition; else it says nothing."""
+    return other.startswith(DEFINITION)
+
+
+def _content(column: pd.Series[Any]) -> tuple[str, Words]:
+    """A column's content without its storage: what kind of values, and a word for each."""
+    from ter.kernels.content import MISSING
+
     if isinstance(column.dtype, pd.CategoricalDtype):
+        if pd.api.types.is_string_dtype(column.cat.categories.dtype):
+            return _category(column)
         column = column.astype(column.cat.categories.dtype)
     missing = column.isna().to_numpy(bool)
     if missing.all():
-        return _Content(name, "missing", pa.nulls(len(column), pa.int64()))
+        return "missing", np.full(len(column), MISSING)
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        instants = column.to_numpy(dtype="datetime64[us]").astype(np.int64)
-        return _Content(name, "date", pa.array(instants, pa.int64(), mask=missing))
+        instants = column.to_numpy(dtype="datetime64[us]").view(np.uint64)
+        return "date", np.where(missing, MISSING, instants)
     if pd.api.types.is_any_real_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
-        floats = column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # makes 0.0 of -0.0
+        floats = column.to_numpy(dtype=np.float64, na_value=np.nan)
         if pd.api.types.is_float_dtype(column.dtype) or np.nanmax(np.abs(floats)) < _LARGEST_EXACT:
-            return _Content(name, "number", pa.array(floats, pa.float64(), mask=missing))
-    return _Content(name, "text", _texts(column, missing))
+            return "number", floats.view(np.uint64)
+    return "text", _texts(column, missing)
 
 
-def _texts(column: pd.Series[Any], missing: NDArray[np.bool_]) -> pa.Array:
-    """Encode cells as text in UTF-8, those of no other kind by what they print as."""
-    try:
-        texts = pa.array(column.to_numpy(object), pa.large_string(), mask=missing)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
-        cells = zip(column, missing, strict=True)
-        encoded = [None if gone else str(cell).encode(errors="surrogatepass") for cell, gone in cells]
-        return pa.array(encoded, pa.large_binary())
-    return texts.cast(pa.large_binary())
+def _category(column: pd.Series[Any]) -> tuple[str, Words]:
+    """Categories that are texts: each is hashed once."""
+    from ter.kernels.content import MISSING
+
+    categories = pd.Series(column.cat.categories)
+    if (column.cat.codes == -1).all():
+        return "missing", np.full(len(column), MISSING)
+    words = _texts(categories, np.zeros(len(categories), bool))
+    # The last entry serves the code -1.
+    return "text", np.append(words, MISSING)[column.cat.codes.to_numpy()]
 
 
-def _row_order(columns: Sequence[_Content], n_rows: int) -> IntArray:
-    """Order that depends on the content alone: by a column that tells all rows apart, else by all columns."""
-    for column in columns:
-        if column.values.null_count == 0 and pc.count_distinct(column.values).as_py() == n_rows:
-            return cast(IntArray, pc.sort_indices(column.values).to_numpy().astype(np.int64))
-    if not columns:
-        return np.arange(n_rows)
-    ranks = [pc.rank(column.values, tiebreaker="dense").to_numpy() for column in columns]
-    return np.lexsort(ranks)
+def _texts(column: pd.Series[Any], missing: NDArray[np.bool_]) -> Words:
+    """Words of cells by their text in UTF-8; cells of no other kind count by what they print as."""
+    from ter.kernels.content import MISSING, words_of_texts
+
+    texts = _in_arrow(column, missing)
+    # An array may be a cut of a longer one.
+    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    words = np.empty(len(texts), np.uint64)
+    words_of_texts(offsets, np.frombuffer(texts.buffers()[2] or b"", np.uint8), words)
+    words[missing] = MISSING
+    return words
 
 
-def _update(digest: Any, values: pa.Array) -> None:
-    missing = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))
-    # Every part is preceded by how long it is: a missing row 0 and the number 0.0 are the same eight bytes.
-    digest.update(np.array([len(missing), *missing], dtype="<i8").tobytes())
-    if pa.types.is_large_binary(values.type):
-        present = values.drop_null()
-        lengths = pc.binary_length(present).to_numpy().astype("<i8")
-        digest.update(lengths.tobytes())
-        # Just taken, they begin where the third buffer begins, which is all texts in a row.
-        digest.update(memoryview(present.buffers()[2] or b"")[: lengths.sum()])
+def _in_arrow(column: pd.Series[Any], missing: NDArray[np.bool_]) -> pa.LargeBinaryArray:
+    """Texts as bytes, missing ones as anything."""
+    if isinstance(column.dtype, pd.StringDtype) and column.dtype.storage == "pyarrow":
+        texts = pa.array(column)
     else:
-        filled = values.drop_null().to_numpy()
-        digest.update(filled.astype(filled.dtype.newbyteorder("<")).tobytes())
+        try:
+            texts = pa.array(column.to_numpy(object), pa.large_string(), mask=missing)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+            cells = zip(column, missing, strict=True)
+            encoded = [b"" if gone else str(cell).encode(errors="surrogatepass") for cell, gone in cells]
+            return pa.array(encoded, pa.large_binary())
+    if isinstance(texts, pa.ChunkedArray):
+        texts = pa.concat_arrays(texts.chunks) if texts.num_chunks else pa.array([], texts.type)
+    return texts.cast(pa.large_binary())

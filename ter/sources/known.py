@@ -119,6 +119,24 @@ def sessions_known_at(sessions: pd.DataFrame, month_end: dt.date | str) -> pd.Da
     return sessions[_by(_dates(sessions, "date"), _last_day(month_end))].reset_index(drop=True)
 
 
+def last_date(table: pd.DataFrame, *columns: str) -> str:
+    """Last date in columns of a table, ISO; empty where it has none of them, or no date in them.
+
+    Parameters
+    ----------
+    table : DataFrame
+    *columns : str
+        By default ``start_date`` and ``end_date``.
+    """
+    last = [
+        table[name].max()
+        for name in columns or ("start_date", "end_date")
+        if name in table and pd.api.types.is_datetime64_any_dtype(table[name])
+    ]
+    known = [date for date in last if not pd.isna(date)]
+    return max(known).date().isoformat() if known else ""
+
+
 def _last_day(day: dt.date | str) -> dt.date:
     """The day itself, or the last day of a named month (pandas would take that for its first day)."""
     return month_end(day) if isinstance(day, str) else day

@@ -5,9 +5,11 @@ import pytest
 from networks import network
 from scipy.stats import genpareto
 
-from ter.models.certificate import Certificate, pareto_k
+from ter.models.certificate import NODES_ERROR_MAX, Certificate, draw_at, pareto_k
 from ter.models.fast import fit_fast
 from ter.models.layout import arrange
+from ter.models.quadrature import QuadratureLikelihood
+from ter.models.solve import solve_fast
 
 GOOD = {
     "pareto_k": 0.2,
@@ -52,6 +54,36 @@ def test_too_few_nodes_are_noticed():
     layout = arrange(design, design.therapist, None)
     assert any("more nodes" in fault for fault in fit_fast(layout, 7, 1).certificate.faults)
     assert not any("more nodes" in fault for fault in fit_fast(layout, 61, 1).certificate.faults)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+def test_a_draw_at_a_share_of_the_posterior(share):
+    rng = np.random.default_rng(4)
+    values, weights = rng.standard_normal(400), rng.dirichlet(np.ones(400))
+    k = draw_at(values, weights, share)
+    assert weights[values < values[k]].sum() < share <= weights[values <= values[k]].sum() + 1e-12
+
+
+def test_more_nodes_are_taken_where_a_high_sd_needs_them():
+    # A patient each leaves SDs from 0 to 4 open: at their mean 11 nodes are enough, at large ones they are
+    # not.
+    design, _ = network(5, therapists=1000, caseload=1, columns=1, sd=(2.0, 0.0))
+    layout = arrange(design, design.therapist, None)
+    plain = fit_fast(layout, 11, 1)
+    p = plain.posterior
+    at_mean = [
+        QuadratureLikelihood(layout, nodes).value(p.weights @ p.beta, p.weights @ p.sd[:, 0])
+        for nodes in (11, 100)
+    ]
+    assert abs(at_mean[1] - at_mean[0]) < NODES_ERROR_MAX
+    assert any("more nodes" in fault for fault in plain.certificate.faults)
+    solved, asked = solve_fast(design, 11, 1), solve_fast(design, 22, 1)
+    assert solved.certificate.passed, str(solved.certificate)
+    assert solved.certificate.nodes == asked.certificate.nodes == 22
+    assert solved.notes == ("11 quadrature nodes were too few for these data: 22 were used.",)
+    assert not asked.notes
+    np.testing.assert_array_equal(solved.posterior.ter_mean, asked.posterior.ter_mean)
+    np.testing.assert_array_equal(solved.posterior.sd, asked.posterior.sd)
 
 
 def test_two_crossed_factors_with_many_levels_are_certified_in_bounded_memory():

@@ -27,14 +27,15 @@ def plane(b, sigma):
 
 
 # The errors of the rule add up over therapists: where 10,000 of them leave SDs from 0 to 4 open, 11 nodes
-# shift the SD's mean by .04 of its own SD, 25 do not.
-@pytest.mark.parametrize(("n", "nodes"), [(2_000, 11), pytest.param(10_000, 25, marks=pytest.mark.slow)])
-def test_thousands_of_therapists_with_one_patient_each(n, nodes):
+# would shift the SD's mean by .04 of its own SD. That is seen, and 22 are taken.
+@pytest.mark.parametrize("n", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_thousands_of_therapists_with_one_patient_each(n):
     # Without covariates the data are a single count: the posterior is an integral over intercept and sigma.
     k = int(0.42 * n)
     y = (np.arange(n) < k).astype(int)
     table = pd.DataFrame({"therapist_id": [f"T{i:05d}" for i in range(n)], "y": y})
-    fit = ter.fit(table, case_mix=None, outcome="y", service=None, nodes=nodes)
+    fit = ter.fit(table, case_mix=None, outcome="y", service=None)
+    assert fit.record.certificate.nodes == 22
     b, sigma, log_p = plane(np.linspace(-1.2, 0.2, 701), np.linspace(0.005, 4.5, 300))
     rate, u_success = rates_given(b, sigma)
     log_p = log_p + k * np.log(rate) + (n - k) * np.log1p(-rate)

@@ -1,8 +1,10 @@
 """The result of a fit: its tables, its refusals, and its file."""
 
+import dataclasses
 import json
 import zipfile
 
+import numba
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from scipy.special import expit
 
 import ter
 from ter.errors import DataError, ModelFileError, OptionError
+from ter.models.same_table import require_fitted_table
 
 TERMS = ter.CaseMix([ter.linear("x0"), ter.linear("x1")])
 OPTIONS = {"case_mix": TERMS, "outcome": "y"}
@@ -132,6 +135,31 @@ def test_rates_of_rows_come_back_in_the_order_of_the_table(table):
     for name in a.posterior.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(a.posterior, name), getattr(b.posterior, name), err_msg=name)
     assert a.fingerprint == b.fingerprint
+
+
+def test_the_saved_fit_has_the_same_bytes_whatever_order_storage_and_threads(table, tmp_path):
+    shuffled = table.sample(frac=1, random_state=2)
+    stored = table.astype({"therapist_id": "category", "x0": "Float64"})
+    before = numba.get_num_threads()
+    saved = set()
+    try:
+        for threads, given in ((1, table), (2, shuffled), (2, stored)):
+            numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+            ter.fit(given, engine="ml", **OPTIONS).save(tmp_path / "fit.ter")
+            saved.add((tmp_path / "fit.ter").read_bytes())
+    finally:
+        numba.set_num_threads(before)
+    assert len(saved) == 1
+
+
+def test_a_model_with_another_kind_of_fingerprint_is_told_from_another_table(ml, table):
+    assert require_fitted_table(ml, table) is table
+    with pytest.raises(OptionError, match="not the table that the model was fitted to"):
+        require_fitted_table(ml, table.head(50))
+    # As the first definition wrote them: 64 digits alone.
+    older = dataclasses.replace(ml, fingerprint="ab" * 32)
+    with pytest.raises(OptionError, match="an earlier version of ter"):
+        require_fitted_table(older, table)
 
 
 def test_a_single_service_is_left_out_and_said_so(table):

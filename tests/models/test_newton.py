@@ -112,3 +112,25 @@ def test_secant_update_explains_the_fall():
     assert (np.linalg.eigvalsh(updated) > 0).all()
     # A gradient that did not fall says nothing of a maximum.
     np.testing.assert_array_equal(secant_update(information, step, -fall), information)
+
+
+@pytest.mark.parametrize("level", [0.0, -1e9])
+def test_an_ascent_does_not_end_with_what_stood_for_the_information(level):
+    # The start's decrement is 1e-7: below the rounding of a value of 1e9, above the tolerance otherwise.
+    centre, curvature = np.array([1.0, -2.0]), np.array([[2.0, 0.5], [0.5, 1.0]])
+    evaluate, _ = quadratic(centre, curvature)
+
+    def shifted(x):
+        value, gradient, information = evaluate(x)
+        return value + level, gradient, information
+
+    def roughly(x):
+        value, gradient, information = shifted(x)
+        return value, gradient, 1.5 * information
+
+    start = centre + np.array([3e-4, 0.0])
+    found = maximise(
+        shifted, lambda x: shifted(x)[0], start, gradient_at=lambda x: shifted(x)[:2], first=roughly
+    )
+    assert found.converged
+    np.testing.assert_array_equal(found.information, curvature)

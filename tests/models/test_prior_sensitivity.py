@@ -50,6 +50,7 @@ def test_the_priors_move_what_they_are_on(fit):
     # With four services the prior of their SD tells; a narrower one makes it smaller.
     assert sd["standard deviations", 0.5] < fit.groups["sd"]["service"] < sd["standard deviations", 2.0]
     assert "points of TER" in said.summary()
+    assert repr(said) == f"<ter.PriorSensitivity: {said.summary().splitlines()[0]}>"
 
 
 def test_a_posterior_out_of_reach_is_refused():

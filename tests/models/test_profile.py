@@ -62,6 +62,7 @@ def test_against_lme4(name, reference_data):
     answer = json.loads((reference_data / name / "ref_m1.json").read_text())["fits"]["glmmTMB"]["logLik"]
     expected = 2 * (answer - LME4[name]["without"])
     test = fit.variance_test(table)
+    assert repr(test) == f"<ter.VarianceTest: {test.summary()}>"
     # Two programs' maxima, each to 1e-5.
     assert test.statistic == pytest.approx(expected, abs=5e-5)
     assert test.p_value == pytest.approx(0.5 * chi2.sf(expected, 1), rel=1e-4)

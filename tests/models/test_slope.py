@@ -232,6 +232,10 @@ def test_fit_shows_saves_and_predicts(tmp_path):
     by_severity = fit.variance_by_severity([-2.0, 0.0, 2.0])
     assert (by_severity["icc_q05"] < by_severity["icc_q95"]).all()
     assert by_severity["icc"].iloc[[0, 2]].min() > by_severity["icc"].iloc[1]
+    # What no patient is like is said to be beyond the data.
+    inside = (fit.severity.low, fit.severity.high)
+    beyond = fit.variance_by_severity([-9.0, *inside, 9.0])["extrapolated"]
+    assert beyond.tolist() == [True, False, False, True]
     expected = fit.expected(table.head(20))
     assert ((expected["q05"] < expected["expected"]) & (expected["expected"] < expected["q95"])).all()
     frame = ter.rate(fit).to_frame()

@@ -55,6 +55,28 @@ def test_same_answer_in_fewer_iterations(table, scratch, name):
         assert fit.record.iterations < scratch.record.iterations
 
 
+@pytest.mark.parametrize("service", ["service_id", None])
+@pytest.mark.parametrize("nodes", [1, 9])
+# The SD of services is next to zero, the data hardly bound that of therapists, and a network like any other.
+@pytest.mark.parametrize("seed", [0, 26, 5])
+def test_maximum_likelihood_is_the_same_from_an_earlier_fit(seed, nodes, service):
+    rng = np.random.default_rng(seed)
+    sizes = {"therapists": int(rng.integers(20, 80)), "services": int(rng.integers(3, 9))}
+    design, _ = network(
+        seed, **sizes, caseload=int(rng.integers(4, 25)), columns=3, sd=rng.uniform(0.1, 1, 2)
+    )
+    table = table_of(design)
+    options = {"outcome": "y", "engine": "ml", "nodes": nodes, "service": service}
+    earlier = ter.fit(table.iloc[: int(0.8 * len(table))], case_mix=ter.CaseMix(COLUMNS), **options)
+    fits = [ter.fit(table, case_mix=ter.CaseMix(COLUMNS), start=s, **options) for s in (None, earlier)]
+    tables = [(f.fixed, f.groups.select_dtypes("number"), f.effects("therapist")) for f in fits]
+    for scratch, again in zip(*tables, strict=True):
+        # Relative where figures are large: the upper end of the interval of an SD that is hardly bounded.
+        moved = np.abs(again - scratch) / np.maximum(np.abs(scratch), 1.0)
+        assert np.nanmax(moved.to_numpy()) < 1e-6
+    assert fits[0].log_likelihood == pytest.approx(fits[1].log_likelihood, abs=1e-9)
+
+
 def test_start_must_be_a_fit(table):
     with pytest.raises(OptionError, match="earlier fit"):
         ter.fit(table, case_mix=None, outcome="y", start={"beta": 0.0})

@@ -1,6 +1,10 @@
 """The fingerprint depends on the content alone, and on all of it."""
 
 import hashlib
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -8,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ter.kernels.content import mixed
 from ter.measures import add_outcomes
 from ter.schema import validate_episodes
-from ter.sources import fingerprint, read_episodes
+from ter.sources import fingerprint, is_comparable, read_episodes
 
 BASE = pd.DataFrame(
     {
@@ -24,9 +29,64 @@ BASE = pd.DataFrame(
 )
 
 
-def test_it_is_a_sha256():
-    assert len(fingerprint(BASE)) == len(hashlib.sha256().hexdigest())
-    assert int(fingerprint(BASE), 16) >= 0
+def test_it_is_a_version_and_a_sha256():
+    version, digest = fingerprint(BASE).split("-")
+    assert int(version) >= 2
+    assert len(digest) == len(hashlib.sha256().hexdigest())
+    assert int(digest, 16) >= 0
+    assert is_comparable(fingerprint(BASE))
+    # As the first definition wrote it.
+    assert not is_comparable("ab" * 32)
+
+
+def test_it_is_the_same_in_every_process_and_on_any_number_of_threads():
+    # Hashes of Python's own differ from process to process; more rows than a part has.
+    table = pd.DataFrame({"x": np.arange(70_000) % 977, "name": [f"T{i % 31}" for i in range(70_000)]})
+    code = (
+        "import pandas as pd; from ter.sources import fingerprint\n"
+        "table = pd.DataFrame({'x': [i % 977 for i in range(70_000)], "
+        "'name': ['T' + str(i % 31) for i in range(70_000)]})\nprint(fingerprint(table))"
+    )
+    other = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ}
+    )
+    with ThreadPoolExecutor(2) as pool:
+        assert fingerprint(table, pool.map) == fingerprint(table) == other.stdout.strip()
+
+
+def test_one_cell_among_many_rows_matters():
+    rng = np.random.default_rng(5)
+    table = pd.DataFrame({"x": rng.integers(0, 3, 50_000), "y": rng.integers(0, 3, 50_000)})
+    first = fingerprint(table)
+    for row in (0, 32_767, 32_768, 49_999):
+        other = table.copy()
+        other.loc[row, "y"] += 1
+        assert fingerprint(other) != first
+    # Two cells of a column exchanged: the column holds what it held, the rows do not.
+    i, j = (
+        table.index[(table["x"] == 0) & (table["y"] == 1)][0],
+        table.index[(table["x"] == 1) & (table["y"] == 2)][0],
+    )
+    other = table.copy()
+    other.loc[[i, j], "x"] = [1, 0]
+    assert fingerprint(other) != first
+
+
+def test_infinite_numbers_are_content_too():
+    prints = {fingerprint(pd.DataFrame({"x": [x, 1.0]})) for x in (np.inf, -np.inf, np.nan, 0.0)}
+    assert len(prints) == 4
+    assert fingerprint(pd.DataFrame({"x": [np.inf, -np.inf]}))
+
+
+def test_words_are_those_of_murmurhash():
+    # The finaliser of MurmurHash3 (Appleby 2011), in whole numbers of any size.
+    def expected(word):
+        for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+            word = ((word ^ (word >> 33)) * factor) % 2**64
+        return word ^ (word >> 33)
+
+    for word in (0, 1, 2**63, 2**64 - 1, 0x0123456789ABCDEF):
+        assert int(mixed(np.uint64(word))) == expected(word)
 
 
 @pytest.mark.parametrize(
