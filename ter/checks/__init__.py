@@ -2,6 +2,7 @@
 
 from ter.checks.calibration import Calibration, calibrate
 from ter.checks.card import model_card
+from ter.checks.counts_card import counts_card
 from ter.checks.cross_validation import CrossValidation, over_therapists, over_time
 from ter.checks.influence import Influence, influence
 from ter.checks.predictive import PredictiveCheck, replicate, sd_draws, spread
@@ -17,6 +18,7 @@ __all__ = [
     "Sensitivity",
     "SeveritySlope",
     "calibrate",
+    "counts_card",
     "influence",
     "model_card",
     "normality",

@@ -35,6 +35,7 @@ def shown() -> Iterator[Progress]:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
+        TextColumn("{task.fields[counted]}", markup=False),
         TimeElapsedColumn(),
     )
     with RichProgress(*columns, console=Console(stderr=True)) as bars:
@@ -48,15 +49,16 @@ class _Lines:
 
     def __init__(self) -> None:
         self._told = 0.0
+        self._counted = ""
 
-    def step(self, text: str) -> None:
-        self._told = 0.0
+    def step(self, text: str, counted: str = "") -> None:
+        self._told, self._counted = 0.0, counted
         typer.echo(f"{text} …", err=True)
 
     def count(self, done: int, of: int) -> None:
         if done / of >= self._told + _SHARE:
             self._told = done / of // _SHARE * _SHARE
-            typer.echo(f"  {done:,} of {of:,}", err=True)
+            typer.echo(f"  {done:,} of {of:,} {self._counted}".rstrip(), err=True)
 
     def note(self, text: str) -> None:
         typer.echo(text, err=True)
@@ -69,9 +71,9 @@ class _Bars:
         self._bars = bars
         self._task: TaskID | None = None
 
-    def step(self, text: str) -> None:
+    def step(self, text: str, counted: str = "") -> None:
         self.finish()
-        self._task = self._bars.add_task(text, total=None)
+        self._task = self._bars.add_task(text, total=None, counted=counted)
 
     def count(self, done: int, of: int) -> None:
         if self._task is not None:

@@ -7,12 +7,15 @@ from typing import Final
 
 import pandas as pd
 
+from ter.checks import counts_card
 from ter.errors import DataError
 from ter.features.learned import LearnedFactor
+from ter.jobs.card import tell_card
 from ter.jobs.progress import SILENT, Progress
 from ter.models import Fit, fit
 from ter.ratings import Ratings, rate
 from ter.reports.profile import write_profile
+from ter.reports.words import Vocabulary
 from ter.schema import validate_counts
 from ter.settings import ProfileSettings
 from ter.sources import read_table
@@ -55,6 +58,16 @@ def run_profile(settings: ProfileSettings, progress: Progress = SILENT) -> tuple
     )
     progress.step("Rating")
     ratings = rate(fitted, minimum=settings.minimum, interval=settings.interval)
+    progress.step("Checking the model")
+    card = counts_card(
+        fitted,
+        table,
+        options=ratings.options,
+        unit=settings.label,
+        units=Vocabulary.of(settings.label).units,
+        seed=settings.seed,
+    )
+    tell_card(card, progress)
     progress.step("Writing the profile")
     place = write_profile(
         fitted,
@@ -64,6 +77,7 @@ def run_profile(settings: ProfileSettings, progress: Progress = SILENT) -> tuple
         title=settings.heading,
         where=settings.conditions,
         adjusted_for=settings.adjusted_for,
+        card=card,
         overwrite=settings.overwrite,
     )
     return place, fitted, ratings

@@ -8,8 +8,8 @@ from typing import Final, Protocol
 class Progress(Protocol):
     """Hears of the steps of a job."""
 
-    def step(self, text: str) -> None:
-        """Hear what the job does now, in a few words."""
+    def step(self, text: str, counted: str = "") -> None:
+        """Hear what the job does now, in a few words, and what `count` counts in this step."""
 
     def count(self, done: int, of: int) -> None:
         """Hear how much of this step is done."""
@@ -21,7 +21,7 @@ class Progress(Protocol):
 class _Silent:
     """Tells nobody."""
 
-    def step(self, text: str) -> None:
+    def step(self, text: str, counted: str = "") -> None:
         """Do nothing."""
 
     def count(self, done: int, of: int) -> None:

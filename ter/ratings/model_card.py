@@ -12,13 +12,14 @@ import pandas as pd
 from ter.errors import FitError, OptionError
 from ter.options import CHECKS, CheckName, CheckStatus
 
-Verdict = Literal["trust", "care", "do_not_trust"]
+Verdict = Literal["trust", "care", "unknown", "do_not_trust"]
 
 #: The answer to "should these ratings be trusted this month?", by verdict.
 ANSWERS: Final[dict[Verdict, str]] = {
-    "trust": "Yes. These ratings can be trusted this month.",
+    "trust": "Yes. These ratings can be trusted.",
     "care": "Yes, with care. Read the cautions below before you use a rating.",
-    "do_not_trust": "No. These ratings should not be trusted this month: a check failed.",
+    "unknown": "Not known. Too little was checked to tell.",
+    "do_not_trust": "No. These ratings should not be trusted: a check failed.",
 }
 
 
@@ -90,10 +91,20 @@ class ModelCard:
         return tuple(name for name in self.failed if name in self.accepted)
 
     @property
+    def skipped(self) -> int:
+        """How many checks were not run."""
+        return sum(check.status == "not_run" for check in self.checks)
+
+    @property
     def verdict(self) -> Verdict:
-        """Whether to trust the ratings. An accepted failure is still a failure here."""
+        """Whether to trust the ratings. An accepted failure is still a failure here.
+
+        Where half of the checks or more were not run, and none failed, it is not known.
+        """
         if self.failed:
             return "do_not_trust"
+        if 2 * self.skipped >= len(self.checks):
+            return "unknown"
         cautious = any(check.status == "caution" for check in self.checks)
         return "care" if cautious else "trust"
 
@@ -101,9 +112,11 @@ class ModelCard:
     def answer(self) -> str:
         """The answer to "should these ratings be trusted this month?", in words."""
         answer = ANSWERS[self.verdict]
-        skipped = sum(check.status == "not_run" for check in self.checks)
-        if skipped:
-            answer += f" {skipped} of {len(self.checks)} checks were not run."
+        if self.skipped:
+            if self.verdict == "trust":
+                answer = "Yes, as far as was checked."
+            were = "was" if self.skipped == 1 else "were"
+            answer += f" {self.skipped} of {len(self.checks)} checks {were} not run."
         if self.overridden:
             names = ", ".join(self.overridden)
             answer += f" They are published because the failure was accepted by name: {names}."
@@ -143,7 +156,7 @@ class ModelCard:
 
     def summary(self) -> str:
         """Say it all in lines of text."""
-        lines = [f"Should these ratings be trusted this month? {self.answer}"]
+        lines = [f"Should these ratings be trusted? {self.answer}"]
         for check in self.checks:
             mark = check.status.replace("_", " ")
             lines.append(f"{mark:>8}  {check.name}: {check.figure}. {check.words} {check.remedy}".rstrip())

@@ -48,7 +48,8 @@ class RatingOptions:
             )
         if self.minimum is not None and not (_is_number(self.minimum) and 1 <= self.minimum < 100):
             raise OptionError(
-                f"minimum={self.minimum!r}: the lowest TER is in percent, such as 45, not 0.45."
+                f"minimum={self.minimum!r}: the lowest TER that asks for nothing is a percentage from 1 to "
+                "99, such as 45 (not 0.45)."
             )
         for name, value in (("interval", self.interval), ("support", self.support)):
             if not (_is_number(value) and 0 < value < 1):

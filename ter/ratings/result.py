@@ -51,10 +51,11 @@ class Ratings:
         """
         counts = self.table["status"].value_counts()
         rated = self.table[self.table["status"] != "provisional"]
-        by_status = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("rated", "watch", "support"))
+        flagged = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("watch", "support"))
+        flags = "" if self.options.minimum is None else f" (of these {flagged})"
         lines = [
-            f"{len(self.table)} listed: {by_status}, {counts.get('provisional', 0)} provisional "
-            f"(fewer than {self.options.completed} completed)"
+            f"{len(self.table)} listed: {len(rated)} rated{flags}, {counts.get('provisional', 0)} "
+            f"provisional (fewer than {self.options.completed} completed)"
         ]
         if len(rated):
             ter, reliability = rated["ter"], rated["reliability"]

@@ -90,12 +90,13 @@ def shrinkage_data(publication: Publication) -> pd.DataFrame:
         the publication.
     """
     shown = publication.ratings.dropna(subset=["ter", "observed"])
+    average = 100 * publication.network.expected
     return pd.DataFrame(
         {
             "therapist_id": shown["therapist_id"],
             "n_at_caseness": shown["n_at_caseness"],
             "observed": 100 * shown["observed"],
-            "adjusted": 100 * (publication.network.expected + shown["observed"] - shown["expected"]),
+            "adjusted": views.at_face_value(average, shown["observed"], shown["expected"]),
             "ter": shown["ter"],
             "reliability": shown["reliability"],
         }

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 from ter.checks.publishing import publish
 from ter.errors import DataError, OptionError
 from ter.ratings.publication import Publication
+from ter.reports.coverage import coverage_note, refuse_uncovered
 from ter.reports.names import file_stem
 from ter.reports.outputs import write_files, write_text
 from ter.reports.pages import Edition, index_page, therapist_pages
 from ter.reports.publishing import published, refuse_inside, verify
-from ter.reports.words import THERAPISTS, month_name, stale_note
+from ter.reports.words import THERAPISTS, month_name
 from ter.sources import month_end
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def write_report(
     progress: Progress | None = None,
     card: ModelCard | None = None,
     changes: pd.DataFrame | None = None,
+    covered_until: str = "",
 ) -> Path:
     """Write the TER report of a month: the network's page, a page for every therapist, tables and a manifest.
 
@@ -70,6 +72,9 @@ def write_report(
         `ter.checks.model_card` of this fit and its episodes; by default one made from what the fit holds.
     changes : DataFrame, optional
         What changed each rating since the last month: `ter.monitoring.explain_change`.
+    covered_until : str
+        ISO date that the data go to, where that is later than any date of the table that was fitted to: of
+        the whole extract, before it was cut at the month's end.
 
     Returns
     -------
@@ -81,7 +86,7 @@ def write_report(
     OptionError
         `month` is none, `models` lies inside `out`, or the fit is of another outcome than recovery.
     DataError
-        The table goes on after the month's end.
+        The table goes on after the month's end, or covers no day of the month.
     FitError
         The fit did not converge, or a check of the card failed and was not accepted.
     AlreadyPublishedError
@@ -99,12 +104,13 @@ def write_report(
             f"The table goes on until {fit.known_until}, after the end of {month}. "
             f"Fit to ter.sources.as_known_at(episodes, month_end({month!r})) instead."
         )
+    refuse_uncovered(max(covered_until, fit.known_until), month)
     if models is not None:
         refuse_inside(Path(models), out)
     publication = publish(fit, ratings, card, changes)
-    stale = stale_note(fit.known_until, month)
+    note = coverage_note(fit.known_until, month)
     edition = Edition(
-        f"TER report, {month_name(month)}", month, fit.known_until, THERAPISTS, (stale,) if stale else ()
+        f"TER report, {month_name(month)}", month, fit.known_until, THERAPISTS, (note,) if note else ()
     )
     with published(out / month, overwrite=overwrite) as directory:
         hrefs = _write_therapists(publication, edition, directory, progress)
@@ -115,6 +121,7 @@ def write_report(
             index=index_page(publication, edition, hrefs),
             about={
                 "month": month,
+                "as_known_on": end.isoformat(),
                 "known_until": fit.known_until,
                 "settings": dataclasses.asdict(fit.settings),
             },

@@ -13,10 +13,11 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ter._version import __version__
-from ter.options import GATE, Status
+from ter.options import GATE, STATUSES, Status
 from ter.ratings.options import SMALLEST_GROUP
 from ter.ratings.publication import Publication
 from ter.reports import views, words
+from ter.reports.coverage import data_until
 from ter.reports.pictures import pictures
 from ter.reports.scales import anchor
 
@@ -111,11 +112,7 @@ def _facts(publication: Publication, edition: Edition) -> dict[str, Any]:
     interval = publication.options.interval
     return {
         "title": edition.title,
-        "data_until": (
-            f"Data known until {words.day_name(edition.known_until)}."
-            if edition.known_until
-            else "Data without dates."
-        ),
+        "data_until": data_until(edition.known_until, edition.month),
         "needed": publication.options.completed,
         "smallest": SMALLEST_GROUP,
         "interval": f"{words.number(100 * interval, 0)}%",
@@ -158,7 +155,8 @@ def _counts(publication: Publication, edition: Edition) -> list[tuple[str, int]]
 def _statuses(publication: Publication) -> list[tuple[str, str, int]]:
     """Count each status that occurs, for the filter."""
     counts = publication.ratings["status"].value_counts()
-    return [(name, title, int(counts[name])) for name, title in words.STATUS_WORDS.items() if name in counts]
+    present = [name for name in STATUSES if name in counts]
+    return [(name, views.status_words(publication, name), int(counts[name])) for name in present]
 
 
 def _flags(publication: Publication) -> list[tuple[str, int]]:
@@ -167,7 +165,7 @@ def _flags(publication: Publication) -> list[tuple[str, int]]:
         return []
     status = publication.ratings["status"]
     flags: tuple[Status, ...] = ("support", "watch")
-    return [(words.STATUS_WORDS[flag], int((status == flag).sum())) for flag in flags]
+    return [(views.status_words(publication, flag), int((status == flag).sum())) for flag in flags]
 
 
 def _groups(groups: pd.DataFrame, vocabulary: words.Vocabulary) -> list[tuple[str, list[str]]]:

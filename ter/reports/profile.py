@@ -15,6 +15,7 @@ from ter.reports.words import Vocabulary
 
 if TYPE_CHECKING:
     from ter.models.result import Fit
+    from ter.ratings.model_card import ModelCard
     from ter.ratings.result import Ratings
 
 
@@ -27,6 +28,7 @@ def write_profile(
     title: str,
     where: str = "",
     adjusted_for: tuple[str, ...] = (),
+    card: ModelCard | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write the profile of units that were rated from counts: a page, tables and a manifest.
@@ -48,6 +50,9 @@ def write_profile(
         The rows that count, in words: ``"reporting_period = 2023-24"``; empty for all of them.
     adjusted_for : tuple of str
         The columns of the case mix.
+    card : ModelCard, optional
+        `ter.checks.counts_card` of this fit. The page shows it, and a check that fails stops nothing: counts
+        are all that there is, and whoever asked for the profile reads what they are worth.
     overwrite : bool
         Whether a profile that is in `out` already is replaced. A directory of anything else never is.
 
@@ -67,7 +72,7 @@ def write_profile(
     """
     # Whole, because its parent and name are needed, which "." lacks.
     out = Path(out).resolve()
-    publication = publish(fit, ratings)
+    publication = dataclasses.replace(publish(fit, ratings), card=card)
     if overwrite and out.exists() and any(out.iterdir()) and not (out / MANIFEST).exists():
         raise OptionError(
             f"{out} holds something else than a profile, and is not overwritten. Choose a new directory."

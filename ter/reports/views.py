@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import pandas as pd
 
+from ter.options import Status
 from ter.ratings.options import SMALLEST_GROUP
 from ter.ratings.publication import Publication
 from ter.reports import words
@@ -103,12 +104,11 @@ class Rating:
     def face_value(self) -> float | None:
         """The network's average plus what was seen beyond what was expected; None where that is not shown.
 
-        What the TER would be if there were no luck; percent, as in `figure_data.shrinkage_data`, but never
-        outside 0 to 100.
+        What the TER would be if there were no luck: `at_face_value`, but never outside 0 to 100.
         """
         if self.average is None or not math.isfinite(self.observed):
             return None
-        return min(max(self.average + 100 * (self.observed - self.expected), 0.0), 100.0)
+        return min(max(float(at_face_value(self.average, self.observed, self.expected)), 0.0), 100.0)
 
     @property
     def pull_scale(self) -> Scale:
@@ -190,12 +190,30 @@ def network_average(publication: Publication) -> float | None:
     return 100 * expected if math.isfinite(expected) else None
 
 
+def at_face_value(average: float, observed: Any, expected: Any) -> Any:
+    """Give rates adjusted for case mix, percent: the network's average, and what O lies beyond E.
+
+    Parameters
+    ----------
+    average : float
+        Percent.
+    observed, expected : float or Series
+        From 0 to 1.
+    """
+    return average + 100 * (observed - expected)
+
+
 def common_scale(publication: Publication) -> Scale:
     """Make the one scale on which every TER of the report is drawn, so that pages can be compared."""
     bounds = publication.ratings[_interval(publication, "ter")].to_numpy(float)
     minimum = publication.options.minimum
     marks = [mark for mark in (network_average(publication), minimum) if mark is not None]
     return Scale.around([*bounds.ravel().tolist(), *marks])
+
+
+def status_words(publication: Publication, status: Status) -> str:
+    """Name a status as this report does: see `ter.reports.words.status_words`."""
+    return words.status_words(status, flagged=publication.options.minimum is not None)
 
 
 def is_rated(record: Any) -> bool:
@@ -220,7 +238,7 @@ def table_rows(publication: Publication, hrefs: dict[str, str]) -> Iterator[Row]
             href=hrefs.get(record.therapist_id, ""),
             service=_text(record.service_id),
             status=record.status,
-            status_words=words.STATUS_WORDS[record.status],
+            status_words=status_words(publication, record.status),
             rated=is_rated(record),
             n_completed=record.n_completed,
             observed=record.observed,
@@ -379,6 +397,6 @@ def _detail(levels: list[Any], n: int, shift: float) -> str:
     if most.shift * math.copysign(1.0, shift) < 0.5 * abs(shift):
         return "a different mix"
     return (
-        f"{words.level_label(most.level)}: {words.percent(most.therapist)}, "
+        f"{words.level_label(most.level, most.variable)}: {words.percent(most.therapist)}, "
         f"network {words.percent(most.network)}"
     )

@@ -47,12 +47,14 @@ GROUP_LABELS: Final[Mapping[str, str]] = {
     "median_odds_ratio": "Median odds ratio",
 }
 
-STATUS_WORDS: Final[Mapping[Status, str]] = {
+_STATUS_WORDS: Final[Mapping[Status, str]] = {
     "provisional": "Not rated yet",
     "rated": "Rated",
     "support": "Support offered",
     "watch": "Keep watch",
 }
+#: Where there is a minimum: who is on watch or is offered support is rated as well.
+_NO_FLAG: Final = "Above minimum"
 
 CHECK_WORDS: Final[Mapping[CheckStatus, str]] = {
     "passed": "In order",
@@ -111,15 +113,28 @@ THERAPISTS: Final = Vocabulary(
 )
 
 
+def status_words(status: Status, *, flagged: bool) -> str:
+    """Name a status in plain words. "Rated" means one thing on all pages: to have a rating.
+
+    Parameters
+    ----------
+    status : {"provisional", "rated", "watch", "support"}
+    flagged : bool
+        Whether there is a minimum, so that the status "rated" is that of the rated without a flag.
+    """
+    return _NO_FLAG if status == "rated" and flagged else _STATUS_WORDS[status]
+
+
 def label(variable: str) -> str:
     """Name a case-mix variable in plain words; an interaction names both of its own."""
     parts = [LABELS.get(part, part.replace("_", " ")) for part in variable.split(":")]
     return " together with ".join(parts)
 
 
-def level_label(level: str) -> str:
-    """Name a level of a factor in plain words."""
-    return "not recorded" if level == "missing" else level.replace("_", " ")
+def level_label(level: str, variable: str = "") -> str:
+    """Name a level of a factor in plain words; a mere number with its variable: "step 3"."""
+    words = "not recorded" if level == "missing" else level.replace("_", " ")
+    return f"{variable.replace('_', ' ')} {words}" if variable and words.isdigit() else words
 
 
 def number(value: float, digits: int = 0) -> str:
@@ -174,20 +189,3 @@ def month_short(month: str) -> str:
 def day_name(iso: str) -> str:
     """Write ``"2026-10-31"`` as "31 October 2026"."""
     return f"{int(iso[8:])} {month_name(iso[:7])}"
-
-
-def stale_note(known_until: str, month: str) -> str:
-    """Say that the data end before the month of the report begins; empty where they do not.
-
-    Parameters
-    ----------
-    known_until : str
-        ISO date of the last date in the table; empty if it has none.
-    month : str
-        ``"2026-10"``.
-    """
-    if not known_until or known_until >= f"{month}-01":
-        return ""
-    return (
-        f"The data end on {day_name(known_until)}, before {month_name(month)} began: this month adds nothing."
-    )

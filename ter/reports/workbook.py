@@ -14,8 +14,10 @@ import pandas as pd
 from ter.options import Status
 from ter.ratings.publication import Publication
 from ter.reports import words
+from ter.reports.coverage import data_until
 from ter.reports.names import spreadsheet_text
 from ter.reports.pages import Edition
+from ter.reports.views import status_words
 
 #: The name of the workbook in a report's directory.
 WORKBOOK: Final = "ratings.xlsx"
@@ -70,9 +72,9 @@ _SERVICE_COLUMNS: Final[Columns] = {
 
 _STATUS_MEANS: Final[dict[Status, str]] = {
     "provisional": "Too few to rate: no result is shown.",
-    "rated": "Rated, and nothing to do.",
-    "watch": "The TER is below the minimum, but not surely.",
-    "support": "The TER is surely below the minimum: support is offered.",
+    "rated": "There is a rating, and nothing to do.",
+    "watch": "Rated too. The TER is below the minimum, but not surely.",
+    "support": "Rated too. The TER is surely below the minimum: support is offered.",
 }
 
 
@@ -164,7 +166,7 @@ def _meanings(
     names = {"unit": vocabulary.unit, "counted": vocabulary.counted}
     yield from ((name, meaning.format(**names)) for name, (*_, meaning) in columns.items())
     for status, meaning in _STATUS_MEANS.items():
-        yield f"status: {status}", f"{words.STATUS_WORDS[status]}. {meaning}"
+        yield f"status: {status}", f"{status_words(publication, status)}. {meaning}"
     interval = words.number(100 * publication.options.interval)
     yield "range", f"{interval} times in 100, the true value lies in it."
     yield (
@@ -179,7 +181,7 @@ def _meanings(
 def _model(publication: Publication, edition: Edition) -> Iterable[tuple[object, ...]]:
     network, model, options = publication.network, publication.model, publication.options
     yield ("Report", edition.title)
-    yield ("Data known until", edition.known_until or "no dates")
+    yield ("Data", data_until(edition.known_until, edition.month))
     yield ("Engine", model.engine)
     yield ("Converged", "yes" if model.converged else "no")
     yield ("Service effect", model.service_effect)

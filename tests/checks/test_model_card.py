@@ -39,7 +39,37 @@ def test_the_card_of_a_fit_alone_says_what_was_not_checked(fit):
     assert card.failed == ()
     assert status(card, "calibration_by_decile") == "passed"
     assert status(card, "new_therapists") == "not_run"
-    assert "7 of 14 checks were not run" in card.answer
+    assert card.verdict == "unknown"
+    assert card.answer == "Not known. Too little was checked to tell. 7 of 14 checks were not run."
+
+
+def test_nothing_is_praised_that_could_not_be_otherwise(episodes):
+    """A model without case mix expects the same of everybody, and its own sums agree whatever is true."""
+    fit = ter.fit(episodes, case_mix=None, service=None, engine="ml")
+    by_name = {check.name: check for check in model_card(fit, episodes, refits=False).checks}
+    tenths = by_name["calibration_by_decile"]
+    assert tenths.status == by_name["calibration_slope"].status == "not_run"
+    assert "as many recover as expected" not in tenths.words
+    assert "On the data that a model was made from they always do" in by_name["calibration_overall"].words
+
+
+@pytest.mark.parametrize(
+    ("statuses", "verdict", "words"),
+    [
+        ("ppp", "trust", "Yes. These ratings can be trusted."),
+        ("pppn", "trust", "Yes, as far as was checked. 1 of 4 checks was not run."),
+        ("pcn", "care", "Yes, with care."),
+        ("pn", "unknown", "Not known."),
+        ("cnn", "unknown", "Not known."),
+        ("fnnn", "do_not_trust", "No."),
+        ("", "unknown", "Not known."),
+    ],
+)
+def test_the_verdict_knows_what_was_not_checked(statuses, verdict, words):
+    word = {"p": "passed", "c": "caution", "n": "not_run", "f": "failed"}
+    made = ModelCard(tuple(Check("spread", "", word[s], "", "", "") for s in statuses), ())
+    assert made.verdict == verdict
+    assert made.answer.startswith(words)
 
 
 def test_two_things_must_come_together():

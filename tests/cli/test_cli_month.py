@@ -55,7 +55,8 @@ def test_what_happens_later_changes_no_byte(with_sessions, tmp_path, episodes, s
         files.write(table.assign(exported_on=day))
         path = files.folder / "sessions.parquet"
         appointments.to_parquet(path)
-        result = files.report(*(("--sessions", str(path)) if with_sessions else ()))
+        # Once with the checks that fit the model again, too.
+        result = files.report(*(("--sessions", str(path), "--no-refits") if with_sessions else ()))
         assert result.exit_code == 0, result.stderr
         months[name] = month_bytes(files)
     assert months["then"] == months["later"]
@@ -65,7 +66,7 @@ def test_csv_and_parquet_give_the_same_bytes(tmp_path, episodes):
     csv, parquet = in_folder(tmp_path / "csv"), in_folder(tmp_path / "parquet")
     csv.write(episodes)
     episodes.to_parquet(parquet.folder / "episodes.parquet")
-    assert csv.report().exit_code == 0
+    assert csv.report("--no-refits").exit_code == 0
     settings = ter_settings(parquet)
     ter_run(settings)
     assert month_bytes(csv) == month_bytes(parquet)
@@ -80,6 +81,7 @@ def ter_settings(files):
         out=files.out,
         models=files.models,
         case_mix=files.folder / "case_mix.toml",
+        refits=False,
     )
 
 
@@ -218,17 +220,40 @@ def test_no_patient_is_in_any_output(files, episodes):
     assert len(ratings) == named["therapist_id"].nunique()
 
 
-def test_a_month_after_the_data_is_said_and_is_no_error(files, episodes):
+def test_a_month_after_the_data_is_refused_before_anything_is_written(files, episodes):
     files.write(episodes)
-    usual = files.report()
-    assert "adds nothing" not in usual.stderr
     late = files.report(month="2031-03")
-    assert late.exit_code == 0, late.stderr
-    (note,) = [line for line in late.stderr.splitlines() if "adds nothing" in line]
-    assert re.fullmatch(
-        r"The data end on \d+ \w+ 20\d\d, before March 2031 began: this month adds nothing\.", note
-    )
-    assert note in (files.out / "2031-03" / "index.html").read_text(encoding="utf-8")
+    assert late.exit_code == 3
+    assert re.search(r"The data end on \d+ \w+ 20\d\d, before March 2031 began", late.stderr)
+    assert "Fitting" not in late.stderr
+    assert not files.out.exists()
+
+
+def test_a_month_that_is_not_whole_is_said_on_every_page_and_is_no_error(files, episodes):
+    first = pd.Timestamp(f"{MONTH}-01")
+    early = episodes[episodes["start_date"] < first + pd.Timedelta(days=9)]
+    ended = early["end_date"] < first + pd.Timedelta(days=9)
+    files.write(early.assign(end_date=early["end_date"].where(ended)))
+    result = files.report("--no-refits")
+    assert result.exit_code == 0, result.stderr
+    (note,) = [line for line in result.stderr.splitlines() if "If the data end there" in line]
+    (said,) = [line for line in result.stderr.splitlines() if line.startswith("As known on")]
+    last = pd.Timestamp(json.loads((files.out / MONTH / "manifest.json").read_text())["known_until"])
+    lacking = (first + pd.offsets.MonthEnd() - last).days
+    assert f"the last {lacking} days of" in note
+    index = (files.out / MONTH / "index.html").read_text(encoding="utf-8")
+    page = next((files.out / MONTH / "therapists").glob("*.html")).read_text(encoding="utf-8")
+    assert note in index
+    # One truth: what the command line says of the data's end, the pages say word for word.
+    assert said in index
+    assert said in page
+    usual = files.report("--no-refits", month=f"{first - pd.Timedelta(days=1):%Y-%m}")
+    assert usual.exit_code == 0, usual.stderr
+    assert "If the data end there" not in usual.stderr
+    # A count says what it counts.
+    counts = re.findall(r"^ +[\d,]+ of [\d,]+(.*)$", usual.stderr, flags=re.MULTILINE)
+    assert {" pages", " groups of checks"} <= set(counts)
+    assert all(counts)
 
 
 def test_models_among_the_reports_are_refused_before_any_work(files, episodes):

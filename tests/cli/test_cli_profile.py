@@ -47,6 +47,14 @@ def test_a_year_is_rated_from_its_counts(counts, tmp_path):
     page = (tmp_path / "profile" / "index.html").read_text()
     assert "All &lt;of&gt; them" in page
     assert "provider" in page
+    # The checks that counts can answer, in the words of these units.
+    manifest = json.loads((tmp_path / "profile" / "manifest.json").read_text())
+    assert set(manifest["card"]["checks"]) == {"convergence", "sample_size", "spread", "normality"}
+    card = page[page.index("The model card:") : page.index("</section>", page.index("The model card:"))]
+    assert "Do providers differ as the model says?" in card
+    assert "herapist" not in card
+    (answer,) = [line for line in result.stderr.splitlines() if line.startswith("Should these ratings")]
+    assert answer.removeprefix("Should these ratings be trusted? ") in page
     assert json.loads((tmp_path / "profile" / "manifest.json").read_text())["model"]["left_out"]
 
     assert result.stdout.startswith("24 listed: 23 rated")
@@ -197,3 +205,29 @@ def test_the_real_providers_are_rated_by_deprivation(reference_data, tmp_path):
         pd.read_parquet(tmp_path / "imd" / "ratings.parquet").set_index("therapist_id").dropna(subset="ter")
     )
     assert np.corrcoef(ratings["expected"], share.loc[ratings.index])[0, 1] < -0.9
+
+
+def test_heavy_tails_are_said_and_stop_nothing(tmp_path):
+    """60 units that are alike, and two that lose or win nearly everybody."""
+    rng = np.random.default_rng(3)
+    rate = np.full(62, 0.5)
+    rate[:2] = 0.02, 0.98
+    table = pd.DataFrame({"org": [f"{k:03}" for k in range(62)], "people": 400})
+    table["better"] = rng.binomial(400, rate)
+    result = profile(table, tmp_path, "--label", "organisation")
+    assert result.exit_code == 0, result.stderr
+    assert "No. These ratings should not be trusted: a check failed." in result.stderr
+    assert "failed: normality: excess kurtosis" in result.stderr
+    manifest = json.loads((tmp_path / "profile" / "manifest.json").read_text())
+    assert manifest["card"]["checks"]["normality"] == "failed"
+    page = (tmp_path / "profile" / "index.html").read_text()
+    assert "Some organisations lie far out" in page
+    assert "What failed does not keep this page back" in page
+
+
+def test_groups_of_patients_are_checked_where_a_case_mix_tells_them_apart(counts, tmp_path):
+    result = profile(counts, tmp_path, "--case-mix-factor", "year", "--label", "provider")
+    assert result.exit_code == 0, result.stderr
+    checks = json.loads((tmp_path / "profile" / "manifest.json").read_text())["card"]["checks"]
+    assert checks["calibration_by_group"] in ("passed", "caution")
+    assert "new_therapists" not in checks

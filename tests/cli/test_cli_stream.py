@@ -16,7 +16,7 @@ def simulate(folder, *options):
 def test_the_same_episodes(tmp_path):
     streamed = simulate(tmp_path / "streamed", "--stream")
     assert streamed.exit_code == 0, streamed.output
-    assert "12 of 12" in streamed.stderr
+    assert "12 of 12 therapists" in streamed.stderr
     assert simulate(tmp_path / "plain").exit_code == 0
     one, other = (read_episodes(tmp_path / name / "episodes.parquet") for name in ("streamed", "plain"))
     assert_frame_equal(one, other)

@@ -242,8 +242,8 @@ def test_ten_thousand_therapists_open_in_three_seconds_and_stay_usable(tools: No
         ["fill", "#search", ""],
     ]
     task = {"path": str(page), "steps": steps, "timed": True}
-    *answers, slow = browse([task, task, task, {"path": str(whole)}])
-    # The fastest of three, and more time where others want the processors too: a busy machine is no failure.
+    *answers, slow = browse([task, task, {"path": str(whole)}])
+    # The faster of two, and more time where others want the processors too: a busy machine is no failure.
     load = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     loaded = min(answer["loaded"] for answer in answers)
     assert loaded < 1000 * SECONDS * load

@@ -51,9 +51,12 @@ def test_a_caterpillar_draws_the_rated_from_low_to_high(publication: Publication
     intervals = np.asarray(ax.lines[0].get_xdata(), dtype=float).reshape(-1, 3)
     np.testing.assert_array_equal(intervals[:, :2], rated[["ter_q05", "ter_q95"]])
     assert np.isnan(intervals[:, 2]).all()
-    np.testing.assert_array_equal(ax.lines[-1].get_xdata(), rated["ter"])
-    assert list(ax.lines[1].get_xdata()) == [pytest.approx(100 * publication.network.expected)] * 2
-    assert list(ax.lines[2].get_xdata()) == [publication.options.minimum] * 2
+    _, middles, average, minimum = ax.lines
+    np.testing.assert_array_equal(middles.get_xdata(), rated["ter"])
+    assert list(average.get_xdata()) == [pytest.approx(100 * publication.network.expected)] * 2
+    assert list(minimum.get_xdata()) == [publication.options.minimum] * 2
+    # The middles lie over all else.
+    assert middles.get_zorder() == max(line.get_zorder() for line in ax.lines)
 
 
 def test_a_caterpillar_of_many_is_a_band() -> None:

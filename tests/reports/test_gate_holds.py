@@ -10,6 +10,7 @@ import pytest
 from html_checks import check
 
 from ter.errors import DataError
+from ter.features import CaseMix, factor, linear, spline
 from ter.models import Fit, fit
 from ter.ratings import Ratings, publish, rate
 from ter.reports.figure_data import effect_density
@@ -30,7 +31,10 @@ def fitted() -> Fit:
     completed = episodes.groupby("therapist_id")["completed"]
     allowed = episodes["therapist_id"].map(COUNTED).fillna(np.inf)
     too_many = episodes["completed"] & (completed.cumsum() > allowed)
-    return fit(episodes[(completed.transform("sum") >= 12) & ~too_many].reset_index(drop=True))
+    kept = episodes[(completed.transform("sum") >= 12) & ~too_many].reset_index(drop=True)
+    # A term of each kind: what a report tells of them passes the gate as well.
+    case_mix = CaseMix([spline("phq9_first", df=3), linear("age"), factor("employment"), factor("gender")])
+    return fit(kept, case_mix=case_mix)
 
 
 @pytest.fixture(scope="module")

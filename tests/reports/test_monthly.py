@@ -79,6 +79,7 @@ def test_csv_has_no_formula_and_gives_ids_back(month: Path, publication: Publica
 def test_the_manifest(month: Path, publication: Publication) -> None:
     manifest = json.loads((month / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["month"] == "2026-10"
+    assert manifest["as_known_on"] == "2026-10-31"
     assert manifest["known_until"] == "2026-10-31"
     assert manifest["fingerprint"] == publication.fingerprint
     assert manifest["settings"] == {"engine": "fast", "outcome": "recovered", "seed": 1}
@@ -125,11 +126,17 @@ def test_what_came_after_the_month_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "reports").exists()
 
 
-def test_data_that_end_before_the_month_are_said(tmp_path: Path, month: Path) -> None:
-    stale = write(tmp_path, MadeFit(known_until="2026-09-30"))
-    note = "The data end on 30 September 2026, before October 2026 began: this month adds nothing."
-    assert note in (stale / "index.html").read_text(encoding="utf-8")
-    assert "The data end on" not in (month / "index.html").read_text(encoding="utf-8")
+def test_a_month_that_the_data_do_not_reach_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="30 September 2026, before October 2026 began"):
+        write(tmp_path, MadeFit(known_until="2026-09-30"), models=tmp_path / "models")
+    assert every_byte(tmp_path) == {}
+
+
+def test_a_quiet_month_within_the_data_is_said(tmp_path: Path, month: Path) -> None:
+    quiet = write(tmp_path, MadeFit(known_until="2026-09-30"), covered_until="2026-12-31")
+    note = "No treatment started or ended in October 2026: this month adds nothing."
+    assert note in (quiet / "index.html").read_text(encoding="utf-8")
+    assert note not in (month / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_report_is_about_recovery(tmp_path: Path) -> None:

@@ -122,16 +122,32 @@ def test_the_answer_agrees_with_the_interval(low: float, high: float, sentence: 
 
 
 @pytest.mark.parametrize(
-    ("reliability", "sentence"), [(0.2, "Not very sure yet."), (0.5, "Fairly sure."), (0.8, "Quite sure.")]
+    ("reliability", "sentence"),
+    [
+        (0.1, "We are not sure yet."),
+        (0.3, "We are not sure yet."),
+        (0.496, "We are not sure yet."),
+        (0.5, "We are fairly sure."),
+        (0.8, "We are quite sure."),
+    ],
 )
 def test_certainty_is_said_in_words(reliability: float, sentence: str) -> None:
     one = make_publication(20, hostile=False)
     ratings = one.ratings.copy()
-    ratings.loc[ratings["ter"].notna(), "reliability"] = reliability
-    rated = ratings.dropna(subset=["ter"])["therapist_id"].iloc[0]
+    shown = ratings["ter"].notna()
+    rated = ratings.loc[shown, "therapist_id"].iloc[0]
+    ratings.loc[shown, ["reliability", "ter_q05", "ter_q95"]] = [reliability, 30.0, 70.0]
     page = words_of(dict(therapist_pages(replace(one, ratings=ratings), EDITION))[rated])
     assert sentence in page
-    assert f"About {reliability:.0%}" in page or f"about {reliability:.0%}" in page
+    assert f"count for about {reliability:.0%} of it" in page
+    # "Mostly" is said of what is more than half, and of nothing else.
+    assert ("rests mostly on your own results" in page) == (reliability > 0.5)
+    assert "mostly the network" not in page
+    assert ("This is an early guess" in page) == (reliability < 0.5)
+    # Not where the range says something all the same.
+    ratings.loc[shown, "ter_q95"] = 45.0
+    page = words_of(dict(therapist_pages(replace(one, ratings=ratings), EDITION))[rated])
+    assert "an early guess" not in page
 
 
 def test_a_therapist_without_patients_at_caseness_has_a_page() -> None:
@@ -152,8 +168,8 @@ def test_a_therapist_without_patients_at_caseness_has_a_page() -> None:
         assert "None of your patients counts for recovery yet: no one was unwell enough at the start." in text
         assert "is the network's average, and nothing else." in text
         assert "tell your results from the average" not in text
-        assert "Not sure at all." in text
-        assert "comes from your own results" not in text
+        assert "We cannot be sure at all." in text
+        assert "own results count for" not in text
         assert ("minimum of 44, and this TER is below it. That is not about you." in text) == (
             status == "watch"
         )

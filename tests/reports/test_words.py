@@ -52,27 +52,22 @@ def test_dates() -> None:
     assert words.day_name("2026-10-09") == "9 October 2026"
 
 
-@pytest.mark.parametrize(
-    ("known_until", "note"),
-    [
-        ("", ""),
-        ("2027-03-01", ""),
-        ("2027-02-28", "The data end on 28 February 2027, before March 2027 began: this month adds nothing."),
-        ("2026-10-30", "The data end on 30 October 2026, before March 2027 began: this month adds nothing."),
-    ],
-)
-def test_a_stale_extract_is_said(known_until: str, note: str) -> None:
-    assert words.stale_note(known_until, "2027-03") == note
-
-
 def test_labels_are_plain() -> None:
     assert words.label("employment") == "Work"
     assert words.label("age:own_column") == "Age together with own column"
     assert words.level_label("missing") == "not recorded"
+    assert words.level_label("3", "step") == "step 3"
+    assert words.level_label("long_term", "employment") == "long term"
 
 
-def test_every_status_has_words() -> None:
-    assert set(words.STATUS_WORDS) == set(STATUSES)
+def test_every_status_has_words_of_its_own() -> None:
+    for flagged in (True, False):
+        assert len({words.status_words(status, flagged=flagged) for status in STATUSES}) == len(STATUSES)
+
+
+def test_rated_is_no_status_where_the_flagged_are_rated_too() -> None:
+    assert words.status_words("rated", flagged=False) == "Rated"
+    assert "Rated" not in {words.status_words(status, flagged=True) for status in STATUSES}
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from ter.reports.figures.style import (
     nothing,
     spread,
 )
+from ter.reports.views import network_average
 
 if TYPE_CHECKING:
     from ter.ratings.funnel import Funnel
@@ -38,6 +39,11 @@ FloatArray = NDArray[np.float64]
 
 #: The stages of a rating, from left to right: columns of `figure_data.shrinkage_data`, and their words.
 _STAGES: Final = {"observed": "Raw rate", "adjusted": "Adjusted for\ncase mix", "ter": "TER"}
+#: How the network's average is drawn: over intervals, under their middles.
+_AVERAGE: Final[dict[str, Any]] = {"color": INK, "linewidth": 1.0, "linestyle": DASHED, "zorder": 2.1}
+#: Labels of axes.
+_COUNTED: Final = "Patients who count for recovery"
+_ADJUSTED: Final = "Adjusted recovery, percent"
 #: Reliabilities that people ask for.
 _RELIABLE: Final = (0.5, 0.7, 0.9)
 _CURVE_POINTS: Final = 200
@@ -64,12 +70,12 @@ def caterpillar(publication: Publication, ax: Axes) -> Axes:
     table = figure_data.caterpillar_data(publication)
     if table.empty:
         return nothing(ax)
-    position, value, low, high = _columns(table)
-    intervals(ax, position, value, low, high)
-    _average(publication, ax)
+    _ladder(table, ax)
+    average = network_average(publication)
+    if average is not None:
+        ax.axvline(average, **_AVERAGE)
     if publication.options.minimum is not None:
-        ax.axvline(publication.options.minimum, color=MUTED, linewidth=1.0, linestyle=DOTTED)
-    middles(ax, position, value, table["therapist_id"].tolist())
+        ax.axvline(publication.options.minimum, color=MUTED, linewidth=1.0, linestyle=DOTTED, zorder=2.1)
     return ax
 
 
@@ -97,9 +103,7 @@ def ranks(publication: Publication, ax: Axes) -> Axes:
     table = figure_data.ranks_data(publication)
     if table.empty:
         return nothing(ax)
-    position, value, low, high = _columns(table)
-    intervals(ax, position, value, low, high)
-    middles(ax, position, value, table["therapist_id"].tolist())
+    _ladder(table, ax)
     room = 0.03 * len(table)
     ax.set_xlim(1 - room, len(table) + room)
     # Round ranks, and the first one: no rank is 0.
@@ -160,7 +164,7 @@ def reliability(publication: Publication, ax: Axes) -> Axes:
     matplotlib.axes.Axes
         The same Axes: patients who count for recovery along x, the reliability along y.
     """
-    frame(ax, "Patients who count for recovery", "Reliability", grid="y")
+    frame(ax, _COUNTED, "Reliability", grid="y")
     table = figure_data.reliability_data(publication)
     if table.empty:
         return nothing(ax)
@@ -168,6 +172,7 @@ def reliability(publication: Publication, ax: Axes) -> Axes:
     longest = max(1.08 * n.max(), 20.0)
     ax.set_xlim(0.0, longest)
     ax.set_ylim(0.0, 1.0)
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     along = np.linspace(0.0, longest, _CURVE_POINTS)
     curve = figure_data.reliability_curve(publication, along)
     dots(ax, n, value)
@@ -223,8 +228,9 @@ def shrinkage(publication: Publication, ax: Axes) -> Axes:
         ax.plot(at, row, color=ACCENT, alpha=0.9 if many or len(values) <= NAMED else 0.25, linewidth=1.2)
     if many or len(values) <= NAMED:
         ax.plot(np.tile(at, len(values)), values.ravel(), "o", color=ACCENT, markersize=4)
-    average = 100 * publication.network.expected
-    ax.axhline(average, color=INK, linewidth=1.0, linestyle=DASHED)
+    average = network_average(publication)
+    if average is not None:
+        ax.axhline(average, **_AVERAGE)
     if len(table) <= _NAMED_SLOPES:
         low, high = ax.get_ylim()
         places = spread(values[:, -1], 0.055 * (high - low))
@@ -253,12 +259,10 @@ def funnel(publication: Publication, ax: Axes) -> Axes:
     """
     made = figure_data.funnel_data(publication)
     if made is None:
-        frame(ax, "Patients who count for recovery", "Adjusted recovery, percent", grid="y")
+        frame(ax, _COUNTED, _ADJUSTED, grid="y")
         return nothing(ax)
     ids, computed = made
-    return funnel_plot(
-        computed, ax, ids=ids, x="Patients who count for recovery", y="Adjusted recovery, percent"
-    )
+    return funnel_plot(computed, ax, ids=ids, x=_COUNTED, y=_ADJUSTED)
 
 
 def funnel_plot(
@@ -317,12 +321,8 @@ def funnel_plot(
     return ax
 
 
-def _columns(table: pd.DataFrame) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+def _ladder(table: pd.DataFrame, ax: Axes) -> None:
+    """Draw the intervals of a table of `figure_data`, one above another, and their middles."""
     position, value, low, high = table[["position", "value", "low", "high"]].to_numpy(float).T
-    return position, value, low, high
-
-
-def _average(publication: Publication, ax: Axes) -> None:
-    average = 100 * publication.network.expected
-    if np.isfinite(average):
-        ax.axvline(average, color=INK, linewidth=1.0, linestyle=DASHED)
+    intervals(ax, position, value, low, high)
+    middles(ax, position, value, table["therapist_id"].tolist())

@@ -95,10 +95,10 @@ def intervals(ax: Axes, position: FloatArray, value: FloatArray, low: FloatArray
 def middles(ax: Axes, position: FloatArray, value: FloatArray, names: list[str]) -> None:
     """Draw the middles of `intervals`: named dots where there are few, a line where there are many."""
     if len(position) <= NAMED:
-        ax.plot(value, position, "o", color=ACCENT, markersize=5)
+        ax.plot(value, position, "o", color=ACCENT, markersize=5, zorder=2.2)
         ax.set_yticks(position, [label(name) for name in names], parse_math=False)
     else:
-        ax.plot(value, position, color=INK, linewidth=1.4)
+        ax.plot(value, position, color=INK, linewidth=1.4, zorder=2.2)
         ax.set_yticks([])
 
 
