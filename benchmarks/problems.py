@@ -45,7 +45,7 @@ class Problem:
 
     @property
     def size(self) -> str:
-        """``"10,000 x 300 x 12"``."""
+        """``"10,000 x 300 x 50"``."""
         return f"{self.rows:,} x {self.therapists:,} x {self.services:,}"
 
 
@@ -121,7 +121,7 @@ def scenario_of(problem: Problem) -> Scenario:
 
 
 TINY: Final = Problem("tiny", rows=400, therapists=12, services=4, columns=2, seed=1)
-SMALL: Final = Problem("small", rows=10_000, therapists=300, services=12, columns=20, seed=1)
+SMALL: Final = Problem("small", rows=10_000, therapists=300, services=50, columns=20, seed=1)
 MEDIUM: Final = Problem("medium", rows=100_000, therapists=2_000, services=50, columns=20, seed=1)
 #: What the figures of the simulation are measured on: enough patients that setting up does not count.
 CASELOADS: Final = Problem("caseloads", rows=200_000, therapists=2_000, services=50, columns=2, seed=1)
