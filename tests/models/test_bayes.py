@@ -1,5 +1,6 @@
 """Engine "nuts": the model against its formula, the posterior against engine "fast", the diagnostics."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -351,3 +352,31 @@ def test_other_engines_do_not_load_the_sampler():
     root = Path(ter.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@needs_pymc
+@needs_arviz
+@pytest.mark.slow
+# ArviZ 0.23 calls Matplotlib 3.11 in a way that is to end.
+@pytest.mark.filterwarnings("ignore:Passing a dict or None as alias_mapping:DeprecationWarning")
+def test_the_notebook_of_all_engines_runs(monkeypatch):
+    # No kernel: this environment has none.
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("Agg")
+    path = Path(ter.__file__).parents[1] / "notebooks" / "04_three_engines.ipynb"
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    names = {}
+    try:
+        for cell in cells:
+            if cell["cell_type"] == "code":
+                exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
+        assert len(plt.get_fignums()) == 4
+    finally:
+        plt.close("all")
+    assert names["fits"]["fast"].certificate.startswith("Certified")
+    # What its text says, with room for other draws.
+    assert names["fits"]["nuts"].record.diagnostics.r_hat < 1.02
+    assert names["apart"].abs().to_numpy().max() < 0.25
+    assert names["between"].abs().to_numpy().max() < 1.5
