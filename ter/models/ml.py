@@ -150,7 +150,7 @@ def fit_ml(layout: Layout, nodes: int, start: Start | None = None) -> Estimates:
     if nodes == 1:
         found = climb_laplace(laplace, bounds, x, near=start is not None)
         if is_small(layout):
-            found = last_steps(found, laplace.evaluate_exactly, bounds["lowest"])
+            found = last_steps(found, laplace.evaluate_exactly, **bounds)
         return describe_optimum(laplace, found)
     if layout.n_outer:
         return fit_crossed(
@@ -230,14 +230,13 @@ def climb_quadrature(
     surface: Surface, x: FloatArray, bounds: Bounds, first: Evaluate | None = None, *, polish: bool = False
 ) -> Optimum:
     """Ascend by the derivatives of the integrals and, where these end short, by differences of the value."""
-    lowest = bounds["lowest"]
     rough = climb_to_edge(surface, x, bounds, first=first)
     if rough.converged:
-        return last_steps(rough, surface.evaluate, lowest) if polish else rough
+        return last_steps(rough, surface.evaluate, **bounds) if polish else rough
     exactly = numerically(surface.value, surface.evaluate)
     found = maximise(exactly, surface.value, rough.x, **bounds)
     if polish:
-        found = last_steps(found, exactly, lowest)
+        found = last_steps(found, exactly, **bounds)
     return replace(found, iterations=rough.iterations + found.iterations)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky
 
 from ter.features.design import FloatArray
@@ -162,19 +163,28 @@ def maximise(
     return Optimum(x, value, gradient, evaluated, decrement, max_iterations, False, information)
 
 
-def last_steps(found: Optimum, evaluate: Evaluate, lowest: float | FloatArray) -> Optimum:
+def last_steps(
+    found: Optimum, evaluate: Evaluate, lowest: float | FloatArray, max_step: float | FloatArray
+) -> Optimum:
     """Newton steps from where an ascent ended until only rounding is left, with everything evaluated there.
 
-    What shows of the start goes by them.
+    What shows of the start goes by them. Where the likelihood is flat, as under separation, a step may lead
+    far away: none is taken that is longer than `max_step`, raises the decrement, or ends where the
+    information is not positive definite.
     """
     if not found.converged:
         return found
     # At least one: an ascent may end with an information from nearby.
     for _ in range(LAST_STEPS):
-        step, _ = _free_step(found.x, found.gradient, found.latest, lowest)
+        step, before = _free_step(found.x, found.gradient, found.latest, lowest)
+        if not (np.abs(step) <= max_step).all():
+            break
         x = np.maximum(found.x + step, lowest)
         value, gradient, information = evaluate(x)
         _, decrement = _free_step(x, gradient, information, lowest)
+        free = ~_resting(x, gradient, lowest)
+        if not (decrement <= max(before, NOTHING_LEFT) and lower_factor(information[np.ix_(free, free)])[1]):
+            break
         found = Optimum(x, value, gradient, information, decrement, found.iterations, True, information)
         if decrement < NOTHING_LEFT:
             break
@@ -197,7 +207,12 @@ def _free_step(
     x: FloatArray, gradient: FloatArray, information: FloatArray, lowest: float | FloatArray
 ) -> tuple[FloatArray, float]:
     """Newton step of the coordinates that do not rest on their bounds, and its decrement."""
-    resting = (x <= lowest) & (gradient < 0.0)
+    resting = _resting(x, gradient, lowest)
     step = np.zeros_like(x)
     step[~resting] = newton_step(gradient[~resting], information[np.ix_(~resting, ~resting)])
     return step, float(gradient @ step)
+
+
+def _resting(x: FloatArray, gradient: FloatArray, lowest: float | FloatArray) -> NDArray[np.bool_]:
+    """Coordinates on their bounds that would rather be below."""
+    return np.asarray((x <= lowest) & (gradient < 0.0))
