@@ -68,9 +68,11 @@ def run(network: Network, nodes: int, *, service: bool, threads: int, rounds: in
     """Fit with engine "ml", warm."""
     effect = "service_id" if service else None
     learned = network.case_mix.learn(network.table)
+    # As `ter.fit` hands it to the engine: rows in their order.
     design = build_design(
-        network.table, case_mix=learned, outcome="y", trials=None, therapist="therapist_id", service=effect
-    )
+        network.table, case_mix=learned, outcome="y", trials=None, therapist="therapist_id", service=effect,
+        by_content=True,
+    )  # fmt: skip
     w = np.random.default_rng(0).random(network.y.size)
 
     def engine() -> Estimates:
