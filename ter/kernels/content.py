@@ -1,8 +1,8 @@
 """Numbers by which rows are told apart: what a table's fingerprint is made of.
 
 A word of 64 bits stands for each cell. The words of a row are mixed into two lanes of 64 bits, and the rows'
-lanes are added up, so that the order of rows does not matter. The mixing is that of MurmurHash3's finaliser
-(Appleby 2011): it tells accidental changes apart, and is no defence against forged ones.
+lanes are added up, so that the order of rows does not matter. The mixing is that of the random
+numbers (`rng.mix`): it tells accidental changes apart, and is no defence against forged ones.
 """
 
 from __future__ import annotations
@@ -12,25 +12,17 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ter.kernels._jit import JIT
+from ter.kernels.rng import mix
 
 Words = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
 IntArray = NDArray[np.int64]
 
-_A, _B = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 _C, _D = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 #: Stands for a missing cell: the bits of one NaN.
 MISSING = np.uint64(0x7FF8000000000000)
 _INFINITY, _NO_SIGN = np.uint64(0x7FF0000000000000), np.uint64(0x7FFFFFFFFFFFFFFF)
-_29, _32, _33 = np.uint64(29), np.uint64(32), np.uint64(33)
-
-
-@njit(**JIT)
-def mixed(word: np.uint64) -> np.uint64:
-    """Change a word so that each of its bits moves about half of all bits; two words never become one."""
-    word = (word ^ (word >> _33)) * _A
-    word = (word ^ (word >> _33)) * _B
-    return word ^ (word >> _33)
+_29, _32 = np.uint64(29), np.uint64(32)
 
 
 @njit(**JIT)
@@ -46,7 +38,7 @@ def mix_words(words: Words, numbers: bool, lanes: Words) -> None:
             word = size
         if numbers and size > _INFINITY:
             word = MISSING
-        word = mixed(word)
+        word = mix(word)
         first = (lanes[0, i] ^ word) * _C
         lanes[0, i] = first ^ (first >> _29)
         second = (lanes[1, i] + word) * _D
@@ -57,8 +49,8 @@ def mix_words(words: Words, numbers: bool, lanes: Words) -> None:
 def add_lanes(lanes: Words, sums: Words) -> None:
     """Add the rows' lanes (2, n), mixed once more, to sums (2,)."""
     for i in range(lanes.shape[1]):
-        sums[0] += mixed(lanes[0, i])
-        sums[1] += mixed(lanes[1, i] + _C)
+        sums[0] += mix(lanes[0, i])
+        sums[1] += mix(lanes[1, i] + _C)
 
 
 @njit(**JIT)
@@ -81,6 +73,6 @@ def words_of_texts(offsets: IntArray, data: Bytes, words: Words) -> None:
             eight = np.uint64(0)
             for b in range(start, min(start + 8, stop)):
                 eight = (eight << np.uint64(8)) | np.uint64(data[b])
-            word = mixed((word ^ eight) * _C + _D)
+            word = mix((word ^ eight) * _C + _D)
             start += 8
         words[i] = word

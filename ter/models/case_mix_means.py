@@ -8,8 +8,8 @@ from ter.features.columns import TableView, has_gaps, numbers
 from ter.features.design import Design, FloatArray, IntArray
 from ter.features.learned import LearnedFactor, LearnedInteraction, LearnedMain
 from ter.features.terms import Linear
+from ter.kernels.parallel import map_partitions
 from ter.kernels.runs import known_sums, level_sums, run_sums
-from ter.models.parallel import map_partitions
 from ter.models.units import CaseMixMeans
 
 

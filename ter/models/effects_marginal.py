@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter.features.design import Design, FloatArray
+from ter.kernels.parallel import map_partitions
 from ter.kernels.slope_draws import (
     condition_slopes,
     expect_slopes,
@@ -20,7 +21,6 @@ from ter.kernels.tables import BINS, count_predictors
 from ter.models.effects_posterior import EffectsPosterior, Scales
 from ter.models.layout import Layout
 from ter.models.marginal import ETA_LIMIT, GRID, GRID_REACH, REACH, rate_rule
-from ter.models.parallel import map_partitions
 from ter.models.posterior import Posterior
 from ter.models.quadrature import nodes_and_log_weights
 from ter.models.slope_result import SlopePosterior

@@ -13,9 +13,9 @@ from ter.errors import DataError, OptionError
 from ter.features import CaseMix, Design, LearnedCaseMix, build_design
 from ter.features.columns import TableView
 from ter.features.design import FloatArray, Severity
+from ter.kernels.parallel import map_partitions
 from ter.measures import DENOMINATORS, add_outcomes
 from ter.models.case_mix_means import summarise_case_mix
-from ter.models.parallel import map_partitions
 from ter.models.priors import Priors
 from ter.models.records import FitSettings, NutsOptions, Record, library_versions
 from ter.models.result import Columns, Fit, Services

@@ -29,10 +29,10 @@ from ter.kernels.crossed import (
     variances,
 )
 from ter.kernels.laplace import cell_sums, linear_predictor, row_gradient, row_sums
+from ter.kernels.parallel import map_partitions
 from ter.models.laplace_point import Cells, Factor, Hessian, Modes, Point
 from ter.models.layout import Layout
 from ter.models.newton import Evaluation
-from ter.models.parallel import map_partitions
 
 MODE_ITERATIONS = 200
 #: Newton decrement of the modes below which the cells' sums follow a last step to first order: what is left

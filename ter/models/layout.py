@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ter.features.design import Design, Grouping, IntArray
 from ter.features.ordering import in_order, is_sorted
 from ter.kernels.order import row_keys, take
+from ter.kernels.parallel import map_partitions
 from ter.kernels.rows import Rows
-from ter.models.parallel import map_partitions
 
 #: Rows a partition aims at. Fixed, so that sums are added in the same order on any number of threads.
 ROWS_A_PARTITION = 8192

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ter.features.design import FloatArray, IntArray
 from ter.kernels.lanes import LANES
+from ter.kernels.parallel import map_partitions
 from ter.kernels.posterior import condition_units, summarise_units
 from ter.kernels.tables import BINS, STEPS, count_predictors, inverse_logit_rate, standardised_rate
 from ter.models.layout import Layout
-from ter.models.parallel import map_partitions
 from ter.models.posterior import Posterior
 from ter.models.proposal import Draws
 from ter.models.quadrature import QuadratureLikelihood

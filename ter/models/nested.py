@@ -12,11 +12,11 @@ import numpy as np
 from ter.errors import OptionError
 from ter.features.design import FloatArray, IntArray
 from ter.kernels.nested import service_passes
+from ter.kernels.parallel import map_partitions
 from ter.models.climb import climb, covariance_inside, finish, gradient_norm
 from ter.models.layout import ROWS_A_PARTITION, Layout
 from ter.models.ml import LOWEST_LOG_SD, MIN_NODES, START_SD, Estimates, starting_beta
 from ter.models.newton import Optimum
-from ter.models.parallel import map_partitions
 from ter.models.quadrature import nodes_and_log_weights
 
 #: Nodes of the rough ascent: it starts the one with all nodes.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter.kernels.effects import joint_effects
-from ter.models.parallel import map_partitions
+from ter.kernels.parallel import map_partitions
 from ter.models.slope_result import SlopePosterior
 
 FloatArray = NDArray[np.float64]

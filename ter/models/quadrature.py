@@ -10,10 +10,10 @@ from scipy.linalg import cho_solve
 from ter.features.design import FloatArray
 from ter.kernels.crossed_quadrature import Nodes, fixed_gradient, outer_curvature, outer_information
 from ter.kernels.laplace import linear_predictor
+from ter.kernels.parallel import map_partitions
 from ter.kernels.quadrature import derivatives, log_likelihood
 from ter.models.layout import Layout
 from ter.models.newton import Evaluation, lower_factor, maximise
-from ter.models.parallel import map_partitions
 
 
 def nodes_and_log_weights(nodes: int) -> tuple[FloatArray, FloatArray]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ter.features.design import FloatArray
+from ter.kernels.parallel import map_partitions
 from ter.kernels.slope import slope_pass
 from ter.models.layout import Layout
-from ter.models.parallel import map_partitions
 from ter.models.quadrature import nodes_and_log_weights
 
 

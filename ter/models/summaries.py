@@ -11,8 +11,8 @@ import pandas as pd
 from ter.features import Design
 from ter.features.columns import TableView
 from ter.features.design import FloatArray, IntArray
+from ter.kernels.parallel import map_partitions
 from ter.kernels.runs import sums_by_bin
-from ter.models.parallel import map_partitions
 from ter.models.sums import sum_by
 from ter.models.units import Deciles, Months, Units
 

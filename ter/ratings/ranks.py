@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter.kernels.effects import rank_draws
-from ter.models.parallel import map_partitions
+from ter.kernels.parallel import map_partitions
 
 FloatArray = NDArray[np.float64]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ter.kernels import episodes as kernel
+from ter.kernels.parallel import map_partitions
 from ter.kernels.patients import Record
 from ter.simulation.caseloads import Setup
 from ter.simulation.frames import (
@@ -19,7 +20,6 @@ from ter.simulation.frames import (
     text_columns,
 )
 from ter.simulation.room import Room
-from ter.simulation.threads import together
 
 
 def episodes_of(setup: Setup, record: Record) -> pd.DataFrame:
@@ -35,7 +35,7 @@ def episodes_beside(
     columns = new_columns(record.service.size, room)
     setup.run(kernel.write_columns, record, columns)
     texts = text_columns(setup.scenario, setup.caseloads, setup.codes, record, columns, room)
-    done = together([*texts.values(), *others])
+    done = map_partitions(lambda task: task(), [*texts.values(), *others])
     made = dict(zip(texts, done, strict=False))
     return episodes_frame(setup.scenario, columns, made), done[len(texts) :]
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from ter.errors import OptionError
 from ter.kernels import simulate as kernel
+from ter.kernels.parallel import map_partitions
 from ter.kernels.patients import Caseloads, Record, Tables, Truth
 from ter.simulation.build import Codes, build_tables, build_truth
 from ter.simulation.calendar import Calendar, day_number, make_calendar
 from ter.simulation.ids import therapist_ids
 from ter.simulation.network import Roster, draw_roster
 from ter.simulation.scenario import Scenario
-from ter.simulation.threads import together
 
 IntArray = NDArray[np.int64]
 
@@ -95,18 +95,18 @@ class Setup:
         threads = numba.get_num_threads()
         c = self.caseloads
 
-        def fill(j0: int, j1: int) -> None:
-            work(j0, j1, self.seed, c, self.tables, self.truth, *out)
+        def fill(part: tuple[int, int]) -> None:
+            work(*part, self.seed, c, self.tables, self.truth, *out)
 
         if threads == 1:
-            fill(0, c.n.size)
+            fill((0, c.n.size))
             return
         # Ranges of about as many episodes each; a therapist counts for one more, so that empty caseloads
         # spread too.
         work_before = np.concatenate([[0], np.cumsum(c.n + 1)])
         targets = np.linspace(0, work_before[-1], threads * _PARTS_A_THREAD + 1)
         cuts = np.unique(np.searchsorted(work_before, targets)).tolist()
-        together([partial(fill, j0, j1) for j0, j1 in pairwise(cuts)])
+        map_partitions(fill, list(pairwise(cuts)))
 
     def record(self) -> Record:
         """Draw all patients."""

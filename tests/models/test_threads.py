@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from networks import network
 
-from ter.models import laplace, layout, parallel
+from ter.kernels import parallel
+from ter.models import laplace, layout
 from ter.models.layout import arrange
 from ter.models.ml import fit_ml
 

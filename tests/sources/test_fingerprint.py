@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ter.kernels.content import mixed
 from ter.measures import add_outcomes
 from ter.schema import validate_episodes
 from ter.sources import fingerprint, is_comparable, read_episodes
@@ -76,17 +75,6 @@ def test_infinite_numbers_are_content_too():
     prints = {fingerprint(pd.DataFrame({"x": [x, 1.0]})) for x in (np.inf, -np.inf, np.nan, 0.0)}
     assert len(prints) == 4
     assert fingerprint(pd.DataFrame({"x": [np.inf, -np.inf]}))
-
-
-def test_words_are_those_of_murmurhash():
-    # The finaliser of MurmurHash3 (Appleby 2011), in whole numbers of any size.
-    def expected(word):
-        for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
-            word = ((word ^ (word >> 33)) * factor) % 2**64
-        return word ^ (word >> 33)
-
-    for word in (0, 1, 2**63, 2**64 - 1, 0x0123456789ABCDEF):
-        assert int(mixed(np.uint64(word))) == expected(word)
 
 
 @pytest.mark.parametrize(
