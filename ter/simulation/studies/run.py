@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Final
 
@@ -204,4 +206,24 @@ def _finished(
             while part := list(islice(tasks, _TASKS_A_ROUND * effective_n_jobs(jobs))):
                 yield from workers(part)
     else:
-        yield from parallel(tasks)
+        with _interrupts_held_back():
+            finished = parallel(tasks)
+        yield from finished
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Hold interrupts back until the block is done, and for good from the processes that it starts.
+
+    A terminal sends Ctrl-C to workers too. This process ends them: none has anything to say of its own.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Started by the first worker otherwise, and it would let interrupts through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

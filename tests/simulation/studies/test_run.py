@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -192,6 +193,18 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def workers_of(pid):
+    """Processes that joblib's loky started for this one."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [child for child in children if "popen_loky" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+def holds_back(pid, number):
+    """Whether a process blocks a signal."""
+    blocked = re.search(r"^SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(blocked[1], 16) >> (number - 1) & 1)
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the time that a process used is in /proc")
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_an_interrupt_ends_a_study_soon_and_keeps_what_is_done(tmp_path, jobs):
@@ -214,6 +227,9 @@ def test_an_interrupt_ends_a_study_soon_and_keeps_what_is_done(tmp_path, jobs):
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < deadline
             time.sleep(0.02)
+        # Workers leave interrupts to the process that started them.
+        assert all(holds_back(worker, signal.SIGINT) for worker in workers_of(process.pid))
+        assert jobs == "1" or workers_of(process.pid)
         used = used_until = cpu_seconds(process.pid)
         # As a terminal does: to the whole group, workers and all.
         os.killpg(process.pid, signal.SIGINT)
