@@ -35,6 +35,8 @@ class TableView:
     rows: IntArray | None = None
     # By column: the code of every row of the table, and the levels. A column of ids is read several times.
     _coded: dict[str, Coded] = field(default_factory=dict, repr=False)
+    # By column: whether any row of the table lacks a number.
+    _gaps: dict[str, bool] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.table) if self.rows is None else len(self.rows)
@@ -46,13 +48,19 @@ class TableView:
 
     def pick(self, rows: IntArray) -> TableView:
         """Look at other rows, by their positions in the table."""
-        return TableView(self.table, rows, self._coded)
+        return TableView(self.table, rows, self._coded, self._gaps)
 
     def of_table(self, column: str) -> Coded:
         """Code a column by the text of its values, as `texts` does, whatever the rows."""
         if column not in self._coded:
             self._coded[column] = texts(self.table[column])
         return self._coded[column]
+
+    def lacks_numbers(self, column: str) -> bool:
+        """Whether a numeric column of the table is missing in any row, whatever the rows looked at."""
+        if column not in self._gaps:
+            self._gaps[column] = bool(np.isnan(as_numbers(self.table, column)).any())
+        return self._gaps[column]
 
     def gather(self, values: NDArray[Number], out: NDArray[Number] | None = None) -> NDArray[Number]:
         """Take these rows of an array that has all of the table's; the array itself where these are all."""
@@ -113,20 +121,26 @@ def numbers(df: Table, column: str, out: FloatArray | None = None) -> FloatArray
     DataError
         If the column holds text, dates or infinite numbers.
     """
+    return read_numbers(df, column, out)[0]
+
+
+def read_numbers(df: Table, column: str, out: FloatArray | None = None) -> tuple[FloatArray, bool]:
+    """Read a numeric column as `numbers` does, and say whether it is missing nowhere."""
     view = df if isinstance(df, TableView) else TableView(df)
     array = view.gather(as_numbers(view.table, column), out)
     # Their sum is finite only if all are; it is not if it overflows, or if one is missing.
     with np.errstate(over="ignore", invalid="ignore"):
         total = array.sum()
-    if not np.isfinite(total):
-        infinite = np.flatnonzero(np.isinf(array))
-        if infinite.size:
-            first = infinite[0] if view.rows is None else view.rows[infinite].min()
-            raise DataError(
-                f'The column "{column}" holds {infinite.size} infinite numbers, first in row {first}: '
-                "correct them or leave them blank."
-            )
-    return array
+    if np.isfinite(total):
+        return array, True
+    infinite = np.flatnonzero(np.isinf(array))
+    if infinite.size:
+        first = infinite[0] if view.rows is None else view.rows[infinite].min()
+        raise DataError(
+            f'The column "{column}" holds {infinite.size} infinite numbers, first in row {first}: '
+            "correct them or leave them blank."
+        )
+    return array, not np.isnan(array).any()
 
 
 def as_numbers(table: pd.DataFrame, column: str) -> FloatArray:
@@ -149,8 +163,9 @@ def as_numbers(table: pd.DataFrame, column: str) -> FloatArray:
 def has_gaps(df: Table, column: str) -> bool:
     """Whether a numeric column is missing in some row."""
     view = df if isinstance(df, TableView) else TableView(df)
-    gaps = np.isnan(as_numbers(view.table, column))
-    return bool(gaps.any() and (view.rows is None or gaps[view.rows].any()))
+    if not view.lacks_numbers(column):
+        return False
+    return view.rows is None or bool(np.isnan(view.gather(as_numbers(view.table, column))).any())
 
 
 def is_empty(df: Table, column: str) -> bool:
@@ -199,12 +214,12 @@ def texts(values: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
         Those that occur, sorted.
     """
     codes, uniques = pd.factorize(values)
-    as_text = [_text(value) for value in uniques]
+    as_text = [_text(value) for value in uniques.tolist()]
     levels = tuple(sorted(set(as_text)))
     position = {level: i for i, level in enumerate(levels)}
     # The last entry serves the code -1.
     recode = np.array([*(position[text] for text in as_text), -1], dtype=np.int64)
-    return recode[codes], levels
+    return recode.take(codes), levels
 
 
 def _text(value: object) -> str:

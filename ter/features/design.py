@@ -173,14 +173,15 @@ def build_design(
     _check_roles(case_mix, {**roles, "further factor": further})
     _check_asked(table, severity, further, roles)
     chosen = modelled_rows(table, outcome=outcome, trials=trials)
-    therapists = _group(view, "therapist", therapist, chosen.rows)
+    # Rows that are all there, as they stand, are not picked again and again.
+    modelled = view if len(chosen.rows) == len(table) else view.pick(chosen.rows)
+    therapists = _group(modelled, "therapist", therapist)
     if np.ptp(therapists.index) == 0:
         raise DataError(
             f'One of the {len(therapists.levels)} therapists in the column "{therapist}" has patients in the '
             "model: there is nobody to compare with."
         )
-    services = None if service is None else _group(view, "service", service, chosen.rows)
-    modelled = view.pick(chosen.rows)
+    services = None if service is None else _group(modelled, "service", service)
     asked: CaseMix | LearnedCaseMix = CaseMix(()) if case_mix is None else case_mix
     notes: tuple[str, ...] = ()
     if isinstance(asked, CaseMix):
@@ -202,7 +203,8 @@ def build_design(
             each,
         )
         order = sorting.order
-        rows, successes, treated = rows.take(order), successes.take(order), treated.take(order)
+        rows = order if modelled.rows is None else rows.take(order)
+        successes, treated = each(lambda values: values.take(order), (successes, treated))
         therapists = replace(therapists, index=sorting.inner)
         services = None if services is None else replace(services, index=sorting.outer)
         modelled = view.pick(rows)
@@ -223,7 +225,7 @@ def build_design(
         n_rows=len(table),
         left_out=chosen.left_out,
         severity=None if severity is None else read_severity(modelled, severity),
-        further=None if further is None else _group(view, "further", further, rows),
+        further=None if further is None else _group(modelled, "further", further),
         case_mix=None if case_mix is None else learned,
         ordered=by_content,
     )
@@ -303,8 +305,8 @@ def _check_roles(case_mix: CaseMix | LearnedCaseMix | None, roles: dict[str, str
         seen[column] = role
 
 
-def _group(view: TableView, name: str, column: str, rows: IntArray) -> Grouping:
-    """Read a grouping factor: levels from all rows of the table, the index of the modelled ones."""
+def _group(view: TableView, name: str, column: str) -> Grouping:
+    """Read a grouping factor: levels from all rows of the table, the index of those of the view."""
     what = "further factor" if name == "further" else name
     require(view, (column,), f"the {what}")
     codes, levels = view.of_table(column)
@@ -314,4 +316,4 @@ def _group(view: TableView, name: str, column: str, rows: IntArray) -> Grouping:
         raise DataError(
             f'The column "{column}" is empty in {missing.size} rows (first: {shown}): give each a {what}.'
         )
-    return Grouping(name, column, levels, codes.take(rows))
+    return Grouping(name, column, levels, view.gather(codes))

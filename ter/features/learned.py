@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter.errors import DataError
-from ter.features.columns import MISSING, Table, coded, has_gaps, numbers
+from ter.features.columns import MISSING, Table, coded, has_gaps, numbers, read_numbers
 from ter.features.spline_basis import natural_spline, quantile_knots
 from ter.features.terms import Factor, Interaction, Linear, MainTerm, Spline, Term
 
@@ -267,10 +267,9 @@ def _learn_numeric(term: Linear | Spline, df: Table, out: FloatArray | None = No
     from ter.kernels.moments import standardise
 
     # A line without gaps is standardised where it stands.
-    x = numbers(df, term.column, None if out is None or out.shape[1] > 1 else out[:, 0])
-    missing = np.isnan(x)
-    gaps = bool(missing.any())
-    known = x[~missing] if gaps else x
+    x, complete = read_numbers(df, term.column, None if out is None or out.shape[1] > 1 else out[:, 0])
+    there = np.ones(0, np.bool_) if complete else ~np.isnan(x)
+    known = x if complete else x[there]
     if not known.size:
         raise DataError(f'The column "{term.column}" is empty in all {len(x)} modelled rows: leave it out.')
     if isinstance(term, Spline) and not carries_spline(known, term.df):
@@ -285,15 +284,15 @@ def _learn_numeric(term: Linear | Spline, df: Table, out: FloatArray | None = No
     centre, scale = _standard(proper)
     if out is not None:
         columns = out[:, : len(centre)]
-        if gaps:
+        if not complete:
             # A missing value is taken for the mean: zero, once centred.
             columns[:] = 0.0
-            columns[~missing] = (proper - centre) / scale
-            out[:, len(centre)] = missing
+            columns[there] = (proper - centre) / scale
+            out[:, len(centre)] = ~there
         else:
             for column, given, mean, sd in zip(columns.T, proper.T, centre, scale, strict=True):
                 standardise(np.ascontiguousarray(given), mean, sd, column)
-    return LearnedNumeric(term, knots_, centre, scale, gaps)
+    return LearnedNumeric(term, knots_, centre, scale, not complete)
 
 
 def _proper_width(term: MainTerm, df: Table) -> int:

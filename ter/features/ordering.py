@@ -132,14 +132,15 @@ def keys_of(
     )
     words += each(lambda name: view.of_table(name)[0], list(dict.fromkeys([*as_levels, *levels])))
 
-    def part(start: int) -> Keys:
-        keys = np.zeros(min(ROWS_A_PART, len(table) - start), np.uint64)
-        for column in words:
-            mix_column(np.ascontiguousarray(column[start : start + ROWS_A_PART]).view(np.uint64), keys)
-        return keys
+    keys = np.zeros(len(table), np.uint64)
 
-    parts = each(part, range(0, len(table), ROWS_A_PART))
-    return view.gather(np.concatenate([np.zeros(0, np.uint64), *parts]))
+    def fill(start: int) -> None:
+        part = slice(start, start + ROWS_A_PART)
+        for column in words:
+            mix_column(np.ascontiguousarray(column[part]).view(np.uint64), keys[part])
+
+    each(fill, range(0, len(table), ROWS_A_PART))
+    return view.gather(keys)
 
 
 def is_sorted(order: IntArray) -> bool:

@@ -96,13 +96,13 @@ def _patients(df: pd.DataFrame, outcome: str) -> ModelledRows:
             f'or make one of it, such as table["{outcome}"] == "yes".'
         )
     y = numbers(df, outcome)
-    neither = (y != 0) & (y != 1) & ~np.isnan(y)
+    missing = np.isnan(y)
+    neither = (y != 0) & (y != 1) & ~missing
     _refuse(df, outcome, neither, "neither 0 nor 1 (false nor true), as an outcome must be")
     # A denominator that is not known is not met.
     reasons = [(_REASONS[column], numbers(df, column) != 1) for column in denominator]
-    reasons.append((f"{outcome} is missing", np.isnan(y)))
-    rows, left_out = _leave_out(len(df), reasons)
-    return ModelledRows(rows, y[rows], np.ones(len(rows)), left_out)
+    rows, left_out = _leave_out(len(df), [*reasons, (f"{outcome} is missing", missing)])
+    return ModelledRows(rows, y[rows] if left_out else y, np.ones(len(rows)), left_out)
 
 
 def _counts(df: pd.DataFrame, outcome: str, trials: str) -> ModelledRows:

@@ -1,4 +1,4 @@
-"""One pass over all partitions, on as many threads as numba is given."""
+"""Work on as many threads as numba is given: one pass over all partitions, or one thing beside others."""
 
 from __future__ import annotations
 
@@ -54,3 +54,15 @@ def map_partitions(work: Callable[[Part], Result], parts: Sequence[Part]) -> lis
             if not other.cancel():
                 other.result()
     return [done[place] for place in range(len(parts))]
+
+
+def begin(work: Callable[[], Result]) -> Callable[[], Result]:
+    """Begin work on a thread that has nothing to do; what this gives waits for it, or does it.
+
+    `work` uses one thread, and is as pure as that of `map_partitions`.
+    """
+    most = int(numba.get_num_threads())
+    if most == 1:
+        return work
+    begun = _pool(most - 1).submit(work)
+    return lambda: work() if begun.cancel() else begun.result()

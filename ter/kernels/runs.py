@@ -63,3 +63,14 @@ def sums_by_bin(
             sums[0, j, b] += trials[i]
             sums[1, j, b] += successes[i]
             sums[2, j, b] += trials[i] * values[i]
+
+
+@njit(**JIT)
+def has_homes(inner: IntArray, outer: IntArray, home: IntArray) -> bool:
+    """Whether all rows (N,) of an inner level have one outer level; home (J,) starts at -1 and takes it."""
+    for i in range(inner.size):
+        if home[inner[i]] < 0:
+            home[inner[i]] = outer[i]
+        elif home[inner[i]] != outer[i]:
+            return False
+    return True

@@ -169,9 +169,23 @@ def expected_rates(eta: FloatArray, sigma: float, out: FloatArray) -> None:
     """out[i] = M(eta_i), the probability of success with an effect drawn from N(0, sigma^2), by a table."""
     if eta.size == 0:
         return
-    low = clamp(math.floor(eta.min()) - 1.0, -40.0, 40.0)
-    high = clamp(math.ceil(eta.max()) + 1.0, -39.0, 41.0)
+    low, table = rate_table(eta.min(), eta.max(), sigma)
+    read_rates(eta, low, table, out)
+
+
+@njit(**FAST)
+def rate_table(lowest: float, highest: float, sigma: float) -> tuple[float, FloatArray]:
+    """Where a table of M(eta) begins that serves predictors from lowest to highest, and the table."""
+    low = clamp(math.floor(lowest) - 1.0, -40.0, 40.0)
+    high = clamp(math.ceil(highest) + 1.0, -39.0, 41.0)
     table = np.empty((2, int((high - low) * STEPS) + 1))
     logistic_normal(sigma, low, table)
+    return low, table
+
+
+@njit(**FAST)
+def read_rates(eta: FloatArray, low: float, table: FloatArray, out: FloatArray) -> None:
+    """out[i] = M(eta_i), by a table that begins at low."""
+    high = low + (table.shape[1] - 1) / STEPS
     for i in range(eta.size):
         out[i] = clamp(read_table(table, low, 1.0 / STEPS, clamp(eta[i], low, high)), 0.0, 1.0)

@@ -55,7 +55,7 @@ def summarise_case_mix(
         units = sums / known
     network = sums.sum(axis=0) / known.sum(axis=0)
     # The slope of a rate in the log-odds, over the network.
-    slope = float(np.average(row_expected * (1.0 - row_expected), weights=w))
+    slope = float(w @ (row_expected * (1.0 - row_expected)) / w.sum())
     # The reference level has no column: a share of it moves nothing by itself.
     coefficient = dict(zip(design.columns, beta, strict=True))
     per_share = np.array(

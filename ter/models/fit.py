@@ -12,18 +12,19 @@ from threadpoolctl import threadpool_limits
 from ter.errors import DataError, OptionError
 from ter.features import CaseMix, Design, LearnedCaseMix, build_design
 from ter.features.columns import TableView
-from ter.features.design import FloatArray, Severity
-from ter.kernels.parallel import map_partitions
+from ter.features.design import Severity
+from ter.kernels.parallel import begin, map_partitions
 from ter.measures import DENOMINATORS, add_outcomes
 from ter.models.case_mix_means import summarise_case_mix
 from ter.models.priors import Priors
+from ter.models.rates import largest_predictor
 from ter.models.records import FitSettings, NutsOptions, Record, library_versions
 from ter.models.result import Columns, Fit, Services
 from ter.models.slope_result import SeverityScale
 from ter.models.solve import Solution, solve
 from ter.models.start import from_earlier
 from ter.models.structure import structure_of
-from ter.models.summaries import summarise
+from ter.models.summaries import summarise_deciles, summarise_months, summarise_units
 from ter.options import ENGINES, Engine
 from ter.sources import fingerprint, last_date
 
@@ -36,8 +37,6 @@ MANY_DROPPED: Final = 3
 MIN_NODES: Final = 7
 #: Linear predictors beyond this say that a covariate splits the outcomes exactly.
 SEPARATED: Final = 15.0
-#: Rows that are looked at a time, where several threads share them.
-ROWS_A_PART: Final = 65_536
 
 
 def fit(
@@ -170,6 +169,8 @@ def _fit(
     table = with_outcome(table, outcome, trials)
     if completed is None and "completed" in table:
         completed = "completed"
+    # What does not depend on the fit is made beside it.
+    print_of_table = begin(lambda: fingerprint(table))
     view = TableView(table)
     # Ids are coded here, where threads can share them; they are read again and again.
     ids = [column for column in (therapist, service, settings.further) if column is not None]
@@ -182,6 +183,7 @@ def _fit(
         view, case_mix=case_mix, outcome=outcome, trials=trials, therapist=therapist, service=effect_column,
         severity=settings.severity_slope, further=settings.further, by_content=True, each=map_partitions,
     )  # fmt: skip
+    units = begin(lambda: summarise_units(view, design, outcome, completed))
     learned = design.case_mix
     solution = solve(
         design,
@@ -196,7 +198,8 @@ def _fit(
     if design.service is not None:
         patients = np.bincount(design.service.index, design.trials, len(design.service.levels))
         services = Services(design.service.levels, patients.astype(np.int64))
-    units, months, deciles = summarise(view, design, outcome, completed, solution.row_expected)
+    months = begin(lambda: summarise_months(view, design, completed, solution.row_expected))
+    deciles = begin(lambda: summarise_deciles(design, solution.row_expected))
     return Fit(
         settings=settings,
         record=_record(design, learned, service_effect, solution),
@@ -204,12 +207,12 @@ def _fit(
         case_mix=learned,
         posterior=solution.posterior,
         estimates=solution.estimates,
-        units=units,
+        units=units(),
         services=services,
-        months=months,
-        deciles=deciles,
+        months=months(),
+        deciles=deciles(),
         case_mix_means=summarise_case_mix(view, design, solution.beta, solution.row_expected),
-        fingerprint=fingerprint(table, map_partitions),
+        fingerprint=print_of_table(),
         known_until=last_date(table),
         severity=severity_scale(design),
         further=None if design.further is None else Services(
@@ -244,14 +247,15 @@ def _record(
         notes += _notes_on_severity(design.severity, learned)
     if learned is not None:
         notes += _dropped(learned)
-    few = min(design.successes.sum(), (design.trials - design.successes).sum()) / len(design.columns)
+    recovered = design.successes.sum()
+    few = min(recovered, design.trials.sum() - recovered) / len(design.columns)
     if few < EVENTS_A_COLUMN:
         notes.append(
             f"The data are small for the case mix: its {len(design.columns)} columns have {few:.1f} "
             f"recoveries (or failures) each, where {EVENTS_A_COLUMN} are wanted. Effects and their spread "
             "come out too large; use fewer terms, or more months."
         )
-    if _largest_predictor(design.X, solution.beta) > SEPARATED:
+    if largest_predictor(design.X, solution.beta) > SEPARATED:
         notes.append(
             "A covariate may split the outcomes exactly (separation): some are predicted beyond doubt."
         )
@@ -276,12 +280,6 @@ def _record(
         diagnostics=solution.diagnostics,
         structure=structure_of(design).value,
     )
-
-
-def _largest_predictor(X: FloatArray, beta: FloatArray) -> float:
-    """The largest of x'beta, in either direction."""
-    parts = [X[start : start + ROWS_A_PART] for start in range(0, len(X), ROWS_A_PART)]
-    return max(map_partitions(lambda part: float(np.abs(part @ beta).max()), parts))
 
 
 def _notes_on_severity(severity: Severity, learned: LearnedCaseMix | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 
 from ter._version import __version__
@@ -132,6 +133,7 @@ class Record:
     structure: str = ""
 
 
+@cache
 def library_versions(sampler: str | None = None) -> tuple[tuple[str, str], ...]:
     """Versions of this package and of the libraries that the numbers come from.
 

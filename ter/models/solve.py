@@ -9,7 +9,6 @@ import numpy as np
 
 from ter.errors import DataError
 from ter.features.design import Design, FloatArray
-from ter.kernels.tables import expected_rates
 from ter.models.bayes import fit_nuts
 from ter.models.certificate import NODES_ERROR_MAX, Certificate
 from ter.models.diagnostics import Diagnostics
@@ -21,6 +20,7 @@ from ter.models.ml import Estimates, fit_ml
 from ter.models.nested import fit_nested
 from ter.models.posterior import Posterior
 from ter.models.priors import Priors
+from ter.models.rates import marginal_rates, predictors
 from ter.models.records import NutsOptions
 from ter.models.slope_views import effect_variance, rates_with_slope
 from ter.models.start import EarlierFit
@@ -189,15 +189,11 @@ def solve_ml(design: Design, nodes: int, earlier: EarlierFit | None = None) -> S
 
 def _estimated(design: Design, found: Estimates, notes: tuple[str, ...]) -> Solution:
     """What estimates say of the rows, and of themselves."""
-    eta = design.X @ found.beta
-    if design.service is not None:
-        eta += found.v[design.service.index]
-    if design.further is not None and found.f is not None:
-        eta += found.f[design.further.index]
-    rates = np.empty(eta.size)
+    crossed = ((design.service, found.v), (design.further, found.f))
+    eta = predictors(design.X, found.beta, [(g, e) for g, e in crossed if g is not None and e is not None])
     singular = bool((found.sd == 0.0).any())
     if design.severity is None or found.slope is None:
-        expected_rates(eta, float(found.sd[0]), rates)
+        rates = marginal_rates(eta, float(found.sd[0]))
     else:
         rho = np.nan_to_num(np.array(found.slope.correlation))
         variance = effect_variance(found.sd[0], np.array(found.slope.sd), rho, design.severity.values)

@@ -7,6 +7,7 @@ from enum import Enum
 import numpy as np
 
 from ter.features.design import Design, Grouping
+from ter.kernels.runs import has_homes
 
 
 class Structure(Enum):
@@ -42,9 +43,7 @@ def structure_of(design: Design) -> Structure:
 
 def is_within(inner: Grouping, outer: Grouping) -> bool:
     """Whether every level of `inner` that has modelled rows lies in a single level of `outer`."""
-    home = np.zeros(len(inner.levels), np.int64)
-    home[inner.index] = outer.index
-    return bool((home[inner.index] == outer.index).all())
+    return bool(has_homes(inner.index, outer.index, np.full(len(inner.levels), -1, np.int64)))
 
 
 def has_more_effects(design: Design) -> bool:

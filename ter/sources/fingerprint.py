@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +20,7 @@ ROWS_A_PART: Final = 32_768
 _LARGEST_EXACT: Final = 2**53
 
 
-def fingerprint(df: pd.DataFrame, each: Callable[..., Any] = map) -> str:
+def fingerprint(df: pd.DataFrame) -> str:
     """Hash of a table's content.
 
     Two tables have the same fingerprint if they hold the same rows, in any order, under the same column
@@ -33,8 +32,6 @@ def fingerprint(df: pd.DataFrame, each: Callable[..., Any] = map) -> str:
     ----------
     df : DataFrame, shape (N, C)
         Best a validated one: the text "2026-10-01" and the date are not the same content.
-    each : callable
-        How columns and parts of rows are gone through: called as `map` is, it may use several threads.
 
     Returns
     -------
@@ -47,19 +44,13 @@ def fingerprint(df: pd.DataFrame, each: Callable[..., Any] = map) -> str:
     from ter.kernels.content import add_lanes, mix_words
 
     places = sorted(range(df.shape[1]), key=lambda place: str(df.columns[place]))
-    columns = list(each(lambda place: _content(df.iloc[:, place]), places))
-
-    def part(start: int) -> Words:
+    columns = [_content(df.iloc[:, place]) for place in places]
+    total = np.zeros(2, np.uint64)
+    for start in range(0, len(df), ROWS_A_PART):
         lanes = np.zeros((2, min(ROWS_A_PART, len(df) - start)), np.uint64)
         for kind, words in columns:
             mix_words(np.ascontiguousarray(words[start : start + ROWS_A_PART]), kind == "number", lanes)
-        sums = np.zeros(2, np.uint64)
-        add_lanes(lanes, sums)
-        return sums
-
-    total = np.zeros(2, np.uint64)
-    for sums in each(part, range(0, len(df), ROWS_A_PART)):
-        total += sums
+        add_lanes(lanes, total)
     digest = hashlib.sha256(f"{len(df)} rows, {len(columns)} columns".encode())
     for place, (kind, _) in zip(places, columns, strict=True):
         name = str(df.columns[place])

@@ -6,7 +6,13 @@ import pytest
 
 from ter.features import build_design
 from ter.features.columns import TableView
-from ter.models.summaries import month_index, summarise, weighted_quantiles
+from ter.models.summaries import (
+    month_index,
+    summarise_deciles,
+    summarise_months,
+    summarise_units,
+    weighted_quantiles,
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +39,9 @@ def made(table):
         view, case_mix=None, outcome="y", therapist="therapist_id", service="service_id", by_content=True
     )
     rate = np.random.default_rng(9).uniform(0.1, 0.9, len(design.rows)).round(2)
-    return design, rate, summarise(view, design, "y", "completed", rate)
+    units = summarise_units(view, design, "y", "completed")
+    months = summarise_months(view, design, "completed", rate)
+    return design, rate, (units, months, summarise_deciles(design, rate))
 
 
 def test_units(table, made):

@@ -1,7 +1,7 @@
 """Partitions and threads: what an engine finds does not depend on who does the work."""
 
 from dataclasses import fields
-from threading import get_ident
+from threading import Event, get_ident
 
 import numpy as np
 import pytest
@@ -80,3 +80,36 @@ def test_an_error_of_any_part_reaches_the_caller(monkeypatch):
 
     with pytest.raises(ValueError, match="part 7"):
         parallel.map_partitions(work, range(12))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_was_begun_is_there_when_asked_for(monkeypatch, threads):
+    monkeypatch.setattr(parallel.numba, "get_num_threads", lambda: threads)
+    assert [later() for later in [parallel.begin(lambda k=k: 7 * k) for k in range(50)]] == list(
+        range(0, 350, 7)
+    )
+
+
+def test_what_nobody_has_begun_is_done_by_who_asks_for_it(monkeypatch):
+    monkeypatch.setattr(parallel.numba, "get_num_threads", lambda: 2)
+    idle, started = Event(), Event()
+    other = parallel.begin(lambda: (started.set(), idle.wait(60)))
+    assert started.wait(60)
+    try:
+        # The one other thread is busy: neither waits for it.
+        assert parallel.begin(get_ident)() == get_ident()
+        assert set(parallel.map_partitions(lambda _: get_ident(), range(9))) == {get_ident()}
+    finally:
+        idle.set()
+    assert other() == (None, True)
+
+
+def test_an_error_of_what_was_begun_is_raised_where_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr(parallel.numba, "get_num_threads", lambda: 2)
+
+    def fail():
+        raise ValueError("here")
+
+    later = parallel.begin(fail)
+    with pytest.raises(ValueError, match="here"):
+        later()
