@@ -21,6 +21,7 @@ from ter.models.layout import arrange
 from ter.models.mixed import MixedLikelihood
 from ter.models.nested import NestedLikelihood
 from ter.models.priors import Priors
+from ter.models.slope import SlopeLikelihood
 
 design, _ = network(3, therapists=5, services=2, caseload=[0, 1, 4, 6, 2])
 z = (design.X[:, 1] - design.X[:, 1].mean()) / design.X[:, 1].std()
@@ -31,6 +32,7 @@ layout = arrange(design, design.therapist, None)
 x = np.array([0.1, 0.3, -0.2, -0.5, 0.3, -0.9, -0.6])
 out = [nested.evaluate(x[[0, 1, 2, 3, 6]])[1], *nested.moments(x[[0, 1, 2, 3, 6]])]
 out += [MixedLikelihood(layout, (design.service,), z).evaluate(x)[1]]
+out += [SlopeLikelihood(layout, z, 5).evaluate(x[:-1])[1]]
 posterior = EffectsPosterior(design, layout, 5, Priors())
 q = np.array([[-0.5, -0.6, -0.4, 0.2], [-0.8, -0.3, -0.7, -0.5]])
 b = np.array([[0.1, 0.3, -0.2, 0.1, -0.1], [0.2, 0.2, -0.3, 0.0, 0.2]])

@@ -24,7 +24,9 @@ design, _ = network(3, therapists=6, services=2, caseload=[0, 1, 4, 9, 2, 3])
 layout = arrange(design, design.therapist, design.service)
 x = np.linspace(-0.4, 0.3, 7)
 value, gradient, hessian = QuadratureLikelihood(layout, 7).evaluate(x[:-2], 0.6)
-laplace = LaplaceLikelihood(layout).evaluate(np.r_[x[:3], -0.7, -0.2])
+surface, at = LaplaceLikelihood(layout), np.r_[x[:3], -0.7, -0.2]
+laplace = surface.evaluate(at)
+exact, steep = surface.evaluate_exactly(at), surface.gradient(at)[1]
 crossed = CrossedQuadrature(layout, 7, np.zeros(2)).evaluate(np.r_[x[:3], -0.7, -0.2])
 table, expected = np.empty((2, 20)), np.empty((2, 30))
 rows = layout.rows
@@ -41,7 +43,8 @@ likelihood, weights = QuadratureLikelihood(layout, 7), np.array([0.3, 0.7])
 posterior, row_expected = marginalise(likelihood, draws, conditionals(likelihood, draws), weights, 1)
 logistic_normal(0.8, -2.0, expected)
 out = [[value], gradient, hessian.ravel(), [laplace[0]], laplace[1], laplace[2].ravel()]
-out += [[crossed[0]], crossed[1], crossed[2].ravel()]
+out += [[crossed[0]], crossed[1], crossed[2].ravel(), exact[1], exact[2].ravel(), steep]
+out += [[QuadratureLikelihood(layout, 7).value(x[:-2], 0.6)]]
 out += [counts, table.ravel(), inverse.ravel(), expected.ravel(), row_expected]
 names = ("u_mean", "u_cdf", "ter_mean", "ter_cdf")
 out += [getattr(posterior, name).ravel() for name in names]
