@@ -112,6 +112,20 @@ def _high_product(typing_context: Any, a: Any, b: Any) -> Any:
     return types.uint32(types.uint32, types.uint32), compiled
 
 
+@intrinsic
+def _lowest_bit(typing_context: Any, word: Any) -> Any:
+    def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        whole, flag = ir.IntType(64), ir.IntType(1)
+        count = builder.module.declare_intrinsic("llvm.cttz", [whole], ir.FunctionType(whole, [whole, flag]))
+        return builder.call(count, [*arguments, ir.Constant(flag, 1)])
+
+    return types.uint64(types.uint64), compiled
+
+
+def _plain_lowest_bit(word: Any) -> Any:
+    return np.uint64((int(word) & -int(word)).bit_length() - 1)
+
+
 def _plain_low_product(a: Any, b: Any) -> Any:
     return np.uint32(int(a) * int(b) & 0xFFFFFFFF)
 
@@ -151,3 +165,5 @@ low_product: Callable[..., Any] = _plain_low_product if NO_JIT else _low_product
 #: ``put_eight(array, index, word)``: store the eight bytes of a uint64, the lowest first, into an array of
 #: uint8.
 put_eight: Callable[..., Any] = _plain_put_eight if NO_JIT else _put_eight
+#: ``lowest_bit(word)``: the place of the lowest bit that is set in a uint64 other than 0.
+lowest_bit: Callable[..., Any] = _plain_lowest_bit if NO_JIT else _lowest_bit

@@ -2,8 +2,9 @@
 
 A block is drawn stage by stage, each stage a loop that the compiler runs over sixteen patients at once: no
 branches, 32 bits a number, tables read by `fetch`, what earlier stages drew read by `read`, what is drawn
-stored by `put`. A block begins with the random words of its patients and with what their therapists add,
-so that the stages do not see where one therapist's patients end.
+stored by `put`. Stages are short: one long loop takes longer than the two that it falls into. A block begins
+with the random words of its patients and with what their therapists add, so that the stages do not see where
+one therapist's patients end.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from ter.kernels._jit import BARE, JIT
 from ter.kernels.alias import draw, pick, times
 from ter.kernels.logistic import happens
-from ter.kernels.memory import fetch, low_product, put, read
+from ter.kernels.memory import fetch, low_product, lowest_bit, put, read
 from ter.kernels.patients import (
     GAD7,
     HALF,
@@ -60,7 +61,7 @@ Singles = NDArray[np.float32]
 SEATS = 63 * STEP
 #: Places in a row of a block: each therapist's patients are filled to whole steps.
 ROOM = SEATS + STEP
-_32 = np.uint64(32)
+_1, _3, _32 = np.uint64(1), np.uint64(3), np.uint64(32)
 _LOW_16, _HIGH_16 = np.uint32(0xFFFF), np.uint32(0xFFFF0000)
 _2_TO_16, _2_TO_32 = np.float32(2.0**-16), 2.0**-32
 _ZERO = np.float32(0.0)
@@ -80,11 +81,13 @@ class Block(NamedTuple):
     completion: Singles  #: (R,) log-odds of completing: the therapist's terms
     log_odds: Singles  #: ((2 + G / 2) · R,) of recovery: the therapist's terms; all but factors; pair by pair
     completes: NDArray[np.uint8]  #: (R,)
-    span: NDArray[np.int32]  #: (R,) days from the first to the last appointment
+    stratum: NDArray[np.uint32]  #: (R,) on which the levels of factors depend
+    marks: NDArray[np.uint8]  #: (R,) 1: with a specific measure
+    eights: NDArray[np.uint64]  #: (R / 8,) the same, eight of them at a time
     run: NDArray[np.int32]  #: (R,) which of the block's therapists
     state: NDArray[np.uint64]  #: (R,) of each of them, of `WORD_ONCE_SPECIFIC` at the block's first place
     next: NDArray[np.uint64]  #: (R,) of each of them, from a patient's state to the next one's
-    found: NDArray[np.int64]  #: (R,) places of those with a specific measure
+    found: NDArray[np.uint64]  #: (R,) places of those with a specific measure
     problem_effect: Singles
     group_effect: Singles
     service_shift: Singles  #: (S,)
@@ -97,6 +100,7 @@ def new_block(c: Caseloads, t: Tables) -> Block:
     """Make room for a block, and copies of the effects in single precision."""
     pairs = t.group_first.size // 2
     words = np.empty((WORD_FACTORS + pairs) * ROOM, np.uint64)
+    eights = np.empty(ROOM // 8, np.uint64)
     return Block(
         words,
         words.view(np.uint32),
@@ -106,11 +110,13 @@ def new_block(c: Caseloads, t: Tables) -> Block:
         np.empty(ROOM, np.float32),
         np.empty((2 + pairs) * ROOM, np.float32),
         np.empty(ROOM, np.uint8),
-        np.empty(ROOM, np.int32),
+        np.empty(ROOM, np.uint32),
+        eights.view(np.uint8),
+        eights,
         np.empty(ROOM, np.int32),
         np.empty(ROOM, np.uint64),
         np.empty(ROOM, np.uint64),
-        np.empty(ROOM, np.int64),
+        np.empty(ROOM, np.uint64),
         t.problem_effect.astype(np.float32),
         t.group_effect.astype(np.float32),
         c.service_shift.astype(np.float32),
@@ -236,44 +242,64 @@ def stratum_of(decile: np.int32, age: np.int32, phq9: np.int32) -> np.uint32:
 
 
 @njit(**BARE)
-def draw_first(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
-    """Draw service, deprivation, age, problem and first scores.
-
-    Severity is rounded to one of the two nearest steps of the tables, at random, so that its mean is exact.
-    """
+def draw_origin(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Draw service and deprivation."""
     n_services, crossing = np.int32(c.service_effect.size), np.float32(truth.crossing * _2_TO_32)
-    n_ages, first_age = np.int32(truth.n_ages), np.int32(truth.first_age)
-    ages_inverse = np.float32(truth.ages_inverse)
-    n_severities, highest = np.int32(truth.n_severities), np.float32(truth.n_severities - 1)
-    lowest, steps = np.float32(truth.severity_low), np.float32(truth.severity_steps)
-    by_deprivation = np.float32(truth.severity_by_deprivation)
-    by_age = np.float32(truth.severity_by_age)
     for_decile, for_service = _halves(WORD_SERVICE_DECILE)
-    for_scores, for_person = _halves(WORD_PEOPLE_SCORES)
     for k in range(n):
         m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
         bits = read(b.halves, for_service + half)
         service = choose_service(bits, read(b.home, seat), n_services, crossing)
         bits = read(b.halves, for_decile + half)
-        recorded = np.int32(draw(t.deciles, service, bits & _HIGH_16))
-        round_up = (np.float32(np.int32(bits & _LOW_16)) + HALF) * _2_TO_16
+        put(r.service, m, service)
+        put(r.decile, m, draw(t.deciles, service, bits & _HIGH_16))
 
+
+@njit(**BARE)
+def draw_person(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Draw age and problem."""
+    n_ages, first_age = np.int32(truth.n_ages), np.int32(truth.first_age)
+    ages_inverse = np.float32(truth.ages_inverse)
+    _, for_person = _halves(WORD_PEOPLE_SCORES)
+    for k in range(n):
+        m, half = row + np.uint64(k), np.uint64(k) + np.uint64(k)
         person = np.int32(draw(t.people, np.int32(0), read(b.halves, for_person + half)))
         problem = np.int32((np.float32(person) + HALF) * ages_inverse)
-        age = np.int32(first_age + person - np.int32(problem * n_ages))
-
-        severity = read(b.shift, seat) + fetch(b.service_shift, service)
-        severity += by_deprivation * (np.float32(4.5) - np.float32(decile_of(recorded)))
-        severity += by_age * (np.float32(age) - np.float32(40.0))
-        step = np.int32(min(max((severity - lowest) * steps + round_up, _ZERO), highest))
-        line = np.int32(np.int32(problem * n_severities) + step)
-        scores = draw(t.scores, line, read(b.halves, for_scores + half))
-
-        put(r.service, m, service)
-        put(r.decile, m, recorded)
-        put(r.age, m, age)
         put(r.problem, m, problem)
-        put(r.scores, m, scores)
+        put(r.age, m, np.int32(first_age + person - np.int32(problem * n_ages)))
+
+
+@njit(**BARE)
+def draw_scores(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Draw the first scores.
+
+    Severity is rounded to one of the two nearest steps of the tables, at random, so that its mean is exact.
+    """
+    n_severities, highest = np.int32(truth.n_severities), np.float32(truth.n_severities - 1)
+    lowest, steps = np.float32(truth.severity_low), np.float32(truth.severity_steps)
+    by_deprivation = np.float32(truth.severity_by_deprivation)
+    by_age = np.float32(truth.severity_by_age)
+    for_rounding, _ = _halves(WORD_SERVICE_DECILE)
+    for_scores, _ = _halves(WORD_PEOPLE_SCORES)
+    for k in range(n):
+        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
+        bits = read(b.halves, for_rounding + half)
+        round_up = (np.float32(np.int32(bits & _LOW_16)) + HALF) * _2_TO_16
+        severity = read(b.shift, seat) + fetch(b.service_shift, read(r.service, m))
+        severity += by_deprivation * (np.float32(4.5) - np.float32(decile_of(np.int32(read(r.decile, m)))))
+        severity += by_age * (np.float32(read(r.age, m)) - np.float32(40.0))
+        step = np.int32(min(max((severity - lowest) * steps + round_up, _ZERO), highest))
+        line = np.int32(np.int32(np.int32(read(r.problem, m)) * n_severities) + step)
+        put(r.scores, m, draw(t.scores, line, read(b.halves, for_scores + half)))
+
+
+@njit(**BARE)
+def find_strata(n: int, row: np.uint64, b: Block, r: Record) -> None:
+    """Find the strata on which the levels of factors depend."""
+    for k in range(n):
+        m = row + np.uint64(k)
+        decile, age = decile_of(np.int32(read(r.decile, m))), np.int32(read(r.age, m))
+        put(b.stratum, np.uint64(k), stratum_of(decile, age, np.int32(phq9_of(read(r.scores, m)))))
 
 
 @njit(**BARE)
@@ -324,8 +350,7 @@ def draw_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record)
     for_two, for_one = _halves(WORD_FACTORS + pair)
     for k in range(n):
         m, half = row + np.uint64(k), np.uint64(k) + np.uint64(k)
-        decile, age = decile_of(np.int32(read(r.decile, m))), np.int32(read(r.age, m))
-        stratum = stratum_of(decile, age, np.int32(phq9_of(read(r.scores, m))))
+        stratum = read(b.stratum, np.uint64(k))
         first = np.uint32(first_1 + low_product(stratum, width_1))
         cell_1 = np.int32(pick(t.groups, first, width_1, high_1, read(b.halves, for_one + half)))
         first = np.uint32(first_2 + low_product(stratum, width_2))
@@ -341,14 +366,21 @@ def draw_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record)
 def draw_measures(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
     """Draw the first score of the specific measure, which then says who is at caseness beside PHQ-9.
 
-    Few have one: they are listed first, without branches, and then drawn one by one.
+    Few have one: they are marked and listed first, and then drawn one by one.
     """
-    count = np.uint64(0)
+    first_specific = np.int32(t.first_specific)
+    b.eights[np.uint64(n >> 3)] = 0  # what lies beyond the last patient is nobody's
     for k in range(n):
-        b.found[count] = k
-        count += np.uint64(r.problem[row + np.uint64(k)] >= t.first_specific)
+        put(b.marks, np.uint64(k), np.int32(read(r.problem, row + np.uint64(k))) >= first_specific)
+    count = np.uint64(0)
+    for eight in range((n + 7) >> 3):
+        marks = b.eights[np.uint64(eight)]
+        while marks != 0:
+            b.found[count] = np.uint64(8 * eight) + (lowest_bit(marks) >> _3)
+            count += _1
+            marks &= marks - _1
     for place in range(count):
-        at = np.uint64(b.found[np.uint64(place)])
+        at = b.found[np.uint64(place)]
         m, run = row + at, np.uint64(b.run[at])
         measure = np.uint64(t.problem_measure[np.uint64(r.problem[m])])
         scores = np.int64(r.scores[m])
@@ -398,7 +430,6 @@ def draw_course(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Re
         )
         put(r.course, m, course)
         put(b.completes, seat, completes)
-        put(b.span, seat, span_of(course))
 
 
 @njit(**BARE)
@@ -423,7 +454,7 @@ def draw_outcome(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: R
     for k in range(n):
         m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
         start = start_day(read(b.halves, for_start + half), b.starts, shift)
-        ended = np.int32(start + read(b.span, seat)) <= days
+        ended = np.int32(start + span_of(np.uint32(read(r.course, m)))) <= days
         u = fraction(read(b.halves, for_outcome + half))
         recovers = happens(u, read(b.log_odds, _place(k, 1 + pairs)))
         put(r.start, m, start)
@@ -434,8 +465,11 @@ def draw_outcome(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: R
 @njit(**BARE)
 def draw_block(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
     """Draw the n patients that are seated into the record, from a row on."""
-    draw_first(n, row, c, t, truth, b, r)
+    draw_origin(n, row, c, t, truth, b, r)
+    draw_person(n, row, t, truth, b, r)
+    draw_scores(n, row, t, truth, b, r)
     draw_rest(n, row, t, truth, b, r)
+    find_strata(n, row, b, r)
     for pair in range(t.group_first.size // 2):
         draw_pair(n, row, pair, t, b, r)
     draw_measures(n, row, t, b, r)

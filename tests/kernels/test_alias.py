@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from ter.kernels.alias import Alias, build, draw, threshold_bits
-from ter.kernels.memory import high_product, low_product
+from ter.kernels.memory import high_product, low_product, lowest_bit
 
 
 def table_of(p):
@@ -78,3 +78,13 @@ def halves_of_the_product(a, b):
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
 def test_halves_of_a_product(a, b):
     assert halves_of_the_product(np.uint32(a), np.uint32(b)) == divmod(a * b, 2**32)
+
+
+@njit
+def place_of_lowest(word):
+    return lowest_bit(word)
+
+
+@given(st.integers(1, 2**64 - 1))
+def test_place_of_the_lowest_bit(word):
+    assert word % 2 ** (place_of_lowest(np.uint64(word)) + 1) == 2 ** place_of_lowest(np.uint64(word))
