@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -9,18 +10,21 @@ from numpy.typing import NDArray
 
 from ter.errors import OptionError
 from ter.features.design import Design, FloatArray
-from ter.models.climb import climb, covariance_inside, finish, gradient_norm
-from ter.models.layout import arrange
+from ter.models.climb import ascend, covariance_inside, gradient_norm, rough_units, widened
+from ter.models.layout import Layout, arrange
 from ter.models.mixed import MixedLikelihood
-from ter.models.ml import LOWEST_LOG_SD, MIN_NODES, START_SD, Estimates, starting_beta
+from ter.models.ml import LOWEST_LOG_SD, MIN_NODES, START_SD, START_SDS, Estimates, starting_beta
 from ter.models.newton import Optimum
 from ter.models.slope import Sigma, SlopeLikelihood
 from ter.models.slope_result import SlopeEstimates
+from ter.models.start import EarlierFit
 
 #: A correlation nearer to +-1 than this cannot be told from it.
 CORRELATION_EDGE = 1e-5
 #: An SD of slopes below this counts as zero.
 SMALLEST_SD = 1e-3
+#: The largest correlation to start from.
+START_CORRELATION = 0.95
 
 
 class Likelihood(Protocol):
@@ -33,16 +37,51 @@ class Likelihood(Protocol):
         """Means (J, d) and covariances (J, d, d) of the inner, means and variances of the outer effects."""
 
 
-def fit_effects(design: Design, nodes: int) -> Estimates:
-    """Maximise the likelihood.
+@dataclass(frozen=True, eq=False)
+class EffectsModel:
+    """The likelihood of a design, and what its parameters (beta, theta) are.
+
+    Attributes
+    ----------
+    layout : Layout
+        Sorted by the factor that is eliminated.
+    likelihood : Likelihood
+    names : tuple of str
+        Of the factors, as theta holds them: the eliminated one first.
+    slope : bool
+        Whether the eliminated factor has slopes.
+    units, lowest : ndarray, shape (P + T,)
+        About a standard error of each parameter, and lower bounds.
+    """
+
+    layout: Layout
+    likelihood: Likelihood
+    names: tuple[str, ...]
+    slope: bool
+    units: FloatArray
+    lowest: FloatArray
+
+    @property
+    def n_beta(self) -> int:
+        """How many coefficients there are."""
+        return self.lowest.size - len(self.names) - (2 if self.slope else 0)
+
+    @property
+    def places(self) -> dict[str, int]:
+        """Where each factor's log SD stands among the parameters."""
+        first, last = self.n_beta, self.lowest.size - len(self.names)
+        return {name: first if k == 0 else last + k for k, name in enumerate(self.names)}
+
+
+def model_of(design: Design, nodes: int) -> EffectsModel:
+    """The likelihood that engine "ml" maximises.
 
     Parameters
     ----------
     design : Design
         With a severity, or a further factor, or both.
     nodes : int
-        1 for the joint Laplace approximation; 5 or more, in each dimension, for quadrature over (u, w) where
-        therapists are the only factor.
+        As in `fit_effects`.
 
     Raises
     ------
@@ -62,61 +101,101 @@ def fit_effects(design: Design, nodes: int) -> Estimates:
         )
     # The factor that is eliminated must be the largest, or else the therapists, who alone have slopes.
     factors = (design.therapist, *outer)
-    sizes = [len(g.levels) for g in factors]
-    first = 0 if slope else int(np.argmax(sizes))
-    rest = [k for k in range(len(factors)) if k != first]
-    layout = arrange(design, factors[first], None)
+    largest = 0 if slope else int(np.argmax([len(g.levels) for g in factors]))
+    first, rest = factors[largest], (*factors[:largest], *factors[largest + 1 :])
+    layout = arrange(design, first, None)
     likelihood: Likelihood
     if nodes > 1 and design.severity is not None:
         likelihood = SlopeLikelihood(layout, design.severity.values, nodes)
     else:
         severity = None if design.severity is None else design.severity.values
-        likelihood = MixedLikelihood(layout, tuple(factors[k] for k in rest), severity)
-    P = layout.rows.X.shape[1]
-    theta = np.full(len(factors) + (2 if slope else 0), np.log(START_SD))
-    floor = np.full(theta.size, LOWEST_LOG_SD)
-    sizes_of_theta = np.array([sizes[first]] * (3 if slope else 1) + [sizes[k] for k in rest])
+        likelihood = MixedLikelihood(layout, rest, severity)
+    floor = np.full(len(factors) + (2 if slope else 0), LOWEST_LOG_SD)
     if slope:
-        theta[1], floor[1] = 0.0, -np.inf
-    lowest = np.concatenate([np.full(P, -np.inf), floor])
-    units = np.concatenate([fixed_units(layout.rows.X, design), 1.0 / np.sqrt(2.0 * sizes_of_theta)])
-    start = np.concatenate([starting_beta(layout), theta])
-    near = climb(likelihood.evaluate, start, units, lowest)
-    found = finish(likelihood.evaluate, near, units, lowest)
-    return describe(design, likelihood, found, floor, (first, *rest))
+        floor[1] = -np.inf
+    levels = [len(first.levels), *(len(g.levels) for g in rest)]
+    units = rough_units(layout, levels)
+    n_beta = layout.rows.X.shape[1]
+    # The three of the factor of a covariance are known about as well as an SD.
+    inner = np.full(floor.size - len(rest), units[n_beta])
+    return EffectsModel(
+        layout=layout,
+        likelihood=likelihood,
+        names=(first.name, *(g.name for g in rest)),
+        slope=slope,
+        units=np.concatenate([units[:n_beta], inner, units[n_beta + 1 :]]),
+        lowest=np.concatenate([np.full(n_beta, -np.inf), floor]),
+    )
 
 
-def fixed_units(X: FloatArray, design: Design) -> FloatArray:
-    """About a standard error of each fixed effect, from the model without effects: shape (P,)."""
-    rate = design.successes.sum() / design.trials.sum()
-    information = (design.X.T * (rate * (1.0 - rate) * design.trials)) @ design.X
-    return np.asarray(np.sqrt(np.diag(np.linalg.pinv(information, hermitian=True))))
+def fit_effects(design: Design, nodes: int, earlier: EarlierFit | None = None) -> Estimates:
+    """Maximise the likelihood.
+
+    Parameters
+    ----------
+    design : Design
+        With a severity, or a further factor, or both.
+    nodes : int
+        1 for the joint Laplace approximation; 5 or more, in each dimension, for quadrature over (u, w) where
+        therapists are the only factor.
+    earlier : EarlierFit, optional
+        Where the ascent begins. The maximum is the same wherever it begins.
+
+    Raises
+    ------
+    OptionError
+        If the number of nodes does not suit the model.
+    """
+    model = model_of(design, nodes)
+    start = starting_point(model, earlier)
+    units = model.units if earlier is None else widened(model.units, standard_errors(model, earlier))
+    found = ascend(model.likelihood.evaluate, start, units, model.lowest)
+    return describe(design, model, found)
 
 
-def describe(
-    design: Design, likelihood: Likelihood, found: Optimum, floor: FloatArray, order: tuple[int, ...]
-) -> Estimates:
+def starting_point(model: EffectsModel, earlier: EarlierFit | None) -> FloatArray:
+    """Where the ascent in (beta, theta) begins."""
+    if earlier is None:
+        beta, sd = starting_beta(model.layout), dict.fromkeys(model.names, START_SD)
+        sigma = Sigma(START_SD, START_SD, 0.0) if model.slope else None
+    else:
+        beta, sd, sigma = earlier.beta, earlier.sd, earlier.sigma
+    log_sd = np.log(np.clip([sd[name] for name in model.names], *START_SDS))
+    if sigma is None:
+        return np.concatenate([beta, log_sd])
+    sd_w = float(np.clip(sigma.sd_w, *START_SDS))
+    # At +-1 the likelihood is flat in the correlation, as it is in log sd at zero.
+    rho = float(np.clip(sigma.correlation, -START_CORRELATION, START_CORRELATION))
+    factor = [log_sd[0], rho * sd_w, np.log(sd_w) + 0.5 * np.log1p(-rho * rho)]
+    return np.concatenate([beta, factor, log_sd[1:]])
+
+
+def standard_errors(model: EffectsModel, earlier: EarlierFit) -> FloatArray:
+    """About the standard error of each of theta, as an earlier fit says."""
+    first, *rest = (earlier.log_sd_se[name] for name in model.names)
+    inner = [first, first, earlier.log_sd_se["therapist slope"]] if model.slope else [first]
+    return np.array([*inner, *rest])
+
+
+def describe(design: Design, model: EffectsModel, found: Optimum) -> Estimates:
     """Estimates in the order therapist, service, further factor, whichever was eliminated."""
     factors = [g for g in (design.therapist, design.service, design.further) if g is not None]
-    x, P = found.x, len(design.columns)
-    theta = x[P:]
-    inside = np.concatenate([np.ones(P, np.bool_), theta > floor + 1e-6])
+    x, P = found.x, model.n_beta
+    inside = x > model.lowest + 1e-6
     covariance = covariance_inside(found, inside)
-    inner, inner_covariance, outer, outer_variance = likelihood.effects(x)
-    slope, first = None, 1
-    if design.severity is not None:
+    inner, inner_covariance, outer, outer_variance = model.likelihood.effects(x)
+    slope = None
+    if model.slope:
         part = slice(P, P + 3)
         slope = describe_slope(x[part], inside[part], covariance[part, part], inner, inner_covariance)
-        first = 3
-    # The eliminated factor's log SD comes first in theta, the others' follow in their order.
-    position = np.empty(len(order), np.int64)
-    position[list(order)] = [P, *range(P + first, x.size)]
-    keep = np.concatenate([np.arange(P), position])
-    effects = {factors[order[0]].name: (inner[:, 0], np.sqrt(inner_covariance[:, 0, 0]))}
+    place = np.array([model.places[g.name] for g in factors])
+    keep = np.concatenate([np.arange(P), place])
+    effects = {model.names[0]: (inner[:, 0], np.sqrt(inner_covariance[:, 0, 0]))}
+    levels = {g.name: len(g.levels) for g in factors}
     start = 0
-    for k in order[1:]:
-        part = slice(start, start + len(factors[k].levels))
-        effects[factors[k].name] = (outer[part], np.sqrt(outer_variance[part]))
+    for name in model.names[1:]:
+        part = slice(start, start + levels[name])
+        effects[name] = (outer[part], np.sqrt(outer_variance[part]))
         start = part.stop
     u, u_sd = effects["therapist"]
     v, v_sd = effects.get("service", (np.zeros(0), np.zeros(0)))
@@ -124,7 +203,7 @@ def describe(
     return Estimates(
         beta=x[:P],
         covariance=covariance[np.ix_(keep, keep)],
-        sd=np.where(inside[position], np.exp(x[position]), 0.0),
+        sd=np.where(inside[place], np.exp(x[place]), 0.0),
         u=u,
         u_sd=u_sd,
         v=v,

@@ -18,6 +18,8 @@ from ter.models.slope_result import SlopeEstimates
 
 #: Below this an SD counts as zero: the likelihood no longer changes with it.
 LOWEST_LOG_SD = float(np.log(1e-4))
+#: No SD of log-odds is looked for beyond.
+LARGEST_LOG_SD = float(np.log(50.0))
 START_SD = 0.3
 #: The least and the largest SD to start from: at zero the likelihood is flat in log sd.
 START_SDS = (0.05, 5.0)
@@ -95,11 +97,14 @@ class Start:
         Inner, then outer factor.
     v : ndarray, shape (S,)
         Modes of the outer factor's effects; empty without one.
+    log_sd_se : ndarray or None, shape (F,)
+        Standard errors of log sd, where an earlier fit says so.
     """
 
     beta: FloatArray
     sd: FloatArray
     v: FloatArray
+    log_sd_se: FloatArray | None = None
 
 
 class Bounds(TypedDict):
@@ -115,6 +120,13 @@ def starting_beta(layout: Layout) -> FloatArray:
     beta = np.zeros(layout.rows.X.shape[1])
     beta[0] = np.log(rate / (1.0 - rate))
     return beta
+
+
+def starting_point(layout: Layout, n_factors: int, start: Start | None) -> FloatArray:
+    """Where the ascent in (beta, log sd) begins: shape (P + F,)."""
+    if start is None:
+        return np.concatenate([starting_beta(layout), np.full(n_factors, np.log(START_SD))])
+    return np.concatenate([start.beta, np.log(np.clip(start.sd, *START_SDS))])
 
 
 def fit_ml(layout: Layout, nodes: int, start: Start | None = None) -> Estimates:
@@ -141,10 +153,7 @@ def fit_ml(layout: Layout, nodes: int, start: Start | None = None) -> Estimates:
     P, F = layout.rows.X.shape[1], 2 if layout.n_outer else 1
     if start is None and layout.rows.y.size >= THINNED_ROWS and layout.n_inner >= THINNED_UNITS:
         start = rough_start(layout)
-    if start is None:
-        x = np.concatenate([starting_beta(layout), np.full(F, np.log(START_SD))])
-    else:
-        x = np.concatenate([start.beta, np.log(np.clip(start.sd, *START_SDS))])
+    x = starting_point(layout, F, start)
     laplace = LaplaceLikelihood(layout, start.v if start is not None and layout.n_outer else None)
     bounds = bounds_of(P, F)
     if nodes == 1:
@@ -300,11 +309,10 @@ def rough_start(layout: Layout) -> Start:
     part = thinned(layout, THINNED_STEP)
     P, F = part.rows.X.shape[1], 2 if part.n_outer else 1
     laplace = LaplaceLikelihood(part)
-    x = np.concatenate([starting_beta(part), np.full(F, np.log(START_SD))])
     found = maximise(
         laplace.evaluate,
         laplace.value,
-        x,
+        starting_point(part, F, None),
         tolerance=ROUGH_TOLERANCE,
         max_iterations=ROUGH_ITERATIONS,
         **bounds_of(P, F),

@@ -5,6 +5,7 @@ Nothing is approximated but by the number of nodes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,9 +14,10 @@ from ter.errors import OptionError
 from ter.features.design import FloatArray, IntArray
 from ter.kernels.nested import service_passes
 from ter.kernels.parallel import map_partitions
-from ter.models.climb import climb, covariance_inside, finish, gradient_norm
+from ter.models.climb import ascend, climb, covariance_inside, gradient_norm, rough_units, widened
 from ter.models.layout import ROWS_A_PARTITION, Layout
-from ter.models.ml import LOWEST_LOG_SD, MIN_NODES, START_SD, Estimates, starting_beta
+from ter.models.maxima import ClimbedMaxima
+from ter.models.ml import LOWEST_LOG_SD, MIN_NODES, Estimates, Start, bounds_of, starting_point
 from ter.models.newton import Optimum
 from ter.models.quadrature import nodes_and_log_weights
 
@@ -96,7 +98,7 @@ def partitions(layout: Layout, members: IntArray, member_ptr: IntArray) -> list[
     return [(int(a), int(b)) for a, b in pairwise(edges)]
 
 
-def fit_nested(layout: Layout, nodes: int) -> Estimates:
+def fit_nested(layout: Layout, nodes: int, start: Start | None = None) -> Estimates:
     """Maximise the likelihood by quadrature inside quadrature.
 
     Parameters
@@ -106,6 +108,8 @@ def fit_nested(layout: Layout, nodes: int) -> Estimates:
     nodes : int
         Quadrature nodes for each therapist. A service's integrand is smoother: it gets fewer where that
         changes nothing.
+    start : Start, optional
+        Where the ascent begins: an earlier fit's estimates. The maximum is the same wherever it begins.
 
     Returns
     -------
@@ -122,23 +126,39 @@ def fit_nested(layout: Layout, nodes: int) -> Estimates:
             f'engine "ml" takes nodes=1 (Laplace) or at least {MIN_NODES} (quadrature), not {nodes}.'
         )
     rough = NestedLikelihood(layout, min(nodes, ROUGH_NODES))
-    P = layout.rows.X.shape[1]
-    lowest = np.concatenate([np.full(P, -np.inf), np.full(2, LOWEST_LOG_SD)])
-    start = np.concatenate([starting_beta(layout), np.full(2, np.log(START_SD))])
-    units = rough_units(layout)
-    near = climb(rough.evaluate, start, units, lowest)
+    lowest = bounds_of(layout.rows.X.shape[1], 2)["lowest"]
+    units = rough_units(layout, [layout.n_inner, layout.n_outer])
+    if start is not None:
+        units = widened(units, start.log_sd_se)
+    near, iterations = climb(rough.evaluate, starting_point(layout, 2, start), units, lowest)
     likelihood = NestedLikelihood(layout, nodes, enough_outer_nodes(layout, nodes, near))
-    found = finish(likelihood.evaluate, climb(likelihood.evaluate, near, units, lowest), units, lowest)
-    return describe(likelihood, found)
+    found = ascend(likelihood.evaluate, near, units, lowest)
+    return describe(likelihood, replace(found, iterations=iterations + found.iterations))
 
 
-def rough_units(layout: Layout) -> FloatArray:
-    """About a standard error of each of (beta, log sigma_u, log sigma_v), from the model without effects."""
-    rows = layout.rows
-    rate = rows.y.sum() / rows.trials.sum()
-    information = (rows.X.T * (rate * (1.0 - rate) * rows.trials)) @ rows.X
-    beta = np.sqrt(np.diag(np.linalg.pinv(information, hermitian=True)))
-    return np.concatenate([beta, 1.0 / np.sqrt(2.0 * np.array([layout.n_inner, layout.n_outer]))])
+def nested_maxima(layout: Layout, nodes: int, found: Estimates, names: tuple[str, ...]) -> ClimbedMaxima:
+    """The likelihood that `fit_nested` maximised, for maxima with an SD held.
+
+    Parameters
+    ----------
+    layout : Layout
+    nodes : int
+    found : Estimates
+        Its maximum, in the order of the layout's factors.
+    names : tuple of str
+        Of the inner and the outer factor.
+    """
+    P = found.beta.size
+    x = np.concatenate([found.beta, np.log(np.maximum(found.sd, np.exp(LOWEST_LOG_SD)))])
+    likelihood = NestedLikelihood(layout, nodes, enough_outer_nodes(layout, nodes, x))
+    return ClimbedMaxima(
+        slope=likelihood.evaluate,
+        x=x,
+        units=rough_units(layout, [layout.n_inner, layout.n_outer]),
+        lowest=bounds_of(P, 2)["lowest"],
+        places={name: P + k for k, name in enumerate(names)},
+        sd=dict(zip(names, found.sd.tolist(), strict=True)),
+    )
 
 
 def enough_outer_nodes(layout: Layout, nodes: int, x: FloatArray) -> int:

@@ -164,7 +164,11 @@ def maximise(
 
 
 def last_steps(
-    found: Optimum, evaluate: Evaluate, lowest: float | FloatArray, max_step: float | FloatArray
+    found: Optimum,
+    evaluate: Evaluate,
+    lowest: float | FloatArray,
+    max_step: float | FloatArray,
+    at_most: int = LAST_STEPS,
 ) -> Optimum:
     """Newton steps from where an ascent ended until only rounding is left, with everything evaluated there.
 
@@ -175,7 +179,7 @@ def last_steps(
     if not found.converged:
         return found
     # At least one: an ascent may end with an information from nearby.
-    for _ in range(LAST_STEPS):
+    for _ in range(at_most):
         step, before = _free_step(found.x, found.gradient, found.latest, lowest)
         if not (np.abs(step) <= max_step).all():
             break

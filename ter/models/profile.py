@@ -1,4 +1,4 @@
-"""Profile likelihood of the standard deviations: their confidence intervals, and tests against zero.
+"""Profile likelihood of the standard deviations: their confidence intervals.
 
 The profile log-likelihood of one SD is the maximum over all other parameters with that SD held. Twice its
 fall from the overall maximum is compared with chi-squared on one degree of freedom (Venzon and Moolgavkar
@@ -7,26 +7,18 @@ fall from the overall maximum is compared with chi-squared on one degree of free
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import chi2
 
-from ter.features.design import FloatArray
-from ter.models.layout import Layout
-from ter.models.ml import LOWEST_LOG_SD, Bounds, Estimates, Surface, bounds_of, climb_to_edge, surface_of
-from ter.models.newton import Evaluation, Optimum
+from ter.models.maxima import Maxima
+from ter.models.ml import LARGEST_LOG_SD, LOWEST_LOG_SD
 
-ValueAndGradient = Callable[[FloatArray], tuple[float, FloatArray]]
-#: No SD of log-odds is looked for beyond.
-LARGEST_LOG_SD = float(np.log(50.0))
 #: An end of an interval is found to this, in log sd.
 END_TOLERANCE = 1e-6
 FIRST_STEP = 0.3
-#: The other factor's SD is looked for from at least here, in log sd.
-LEAST_START = float(np.log(0.1))
 
 
 @dataclass(frozen=True)
@@ -44,64 +36,22 @@ class Interval:
 
 
 class Profile:
-    """The profile log-likelihood of one SD; it begins each ascent where the last one ended.
+    """The profile log-likelihood of one SD.
 
     Parameters
     ----------
-    layout : Layout
-    nodes : int
-    found : Estimates
-        The maximum, in the order of the layout's factors.
-    factor : int
-        0 for the inner factor, 1 for the outer one.
+    maxima : Maxima
+    name : str
+        Whose SD: one of the maxima's names.
     """
 
-    def __init__(self, layout: Layout, nodes: int, found: Estimates, factor: int) -> None:
-        self._surface: Surface = surface_of(layout, nodes, found)
-        self._place = found.beta.size + factor
-        self._bounds = bounds_of(found.beta.size, found.sd.size)
-        self._others = np.arange(found.beta.size + found.sd.size) != self._place
-        self.highest = found.log_likelihood
-        self.log_sd = float(np.log(max(found.sd[factor], np.exp(LOWEST_LOG_SD))))
-        self._x = np.concatenate([found.beta, np.log(np.maximum(found.sd, np.exp(LOWEST_LOG_SD)))])
-
-    def _whole(self, part: FloatArray, log_sd: float) -> FloatArray:
-        x = np.empty(self._others.size)
-        x[self._others], x[self._place] = part, log_sd
-        return x
-
-    def at(self, log_sd: float) -> Optimum:
-        """Maximum over the other parameters."""
-        others, surface = self._others, self._surface
-
-        def evaluate(part: FloatArray) -> Evaluation:
-            value, gradient, information = surface.evaluate(self._whole(part, log_sd))
-            return value, gradient[others], information[np.ix_(others, others)]
-
-        def restricted(whole: ValueAndGradient) -> ValueAndGradient:
-            def gradient(part: FloatArray) -> tuple[float, FloatArray]:
-                value, slope = whole(self._whole(part, log_sd))
-                return value, slope[others]
-
-            return gradient
-
-        held = Surface(
-            evaluate,
-            lambda part: surface.value(self._whole(part, log_sd)),
-            None if surface.gradient is None else restricted(surface.gradient),
-        )
-        bounds = Bounds(lowest=self._bounds["lowest"][others], max_step=self._bounds["max_step"][others])
-        # From zero another SD would take long to rise again.
-        start = np.where(
-            np.isfinite(bounds["lowest"]), np.maximum(self._x[others], LEAST_START), self._x[others]
-        )
-        found = climb_to_edge(held, start, bounds, tolerance=1e-8)
-        self._x = self._whole(found.x, log_sd)
-        return found
+    def __init__(self, maxima: Maxima, name: str) -> None:
+        self._maxima, self._name = maxima, name
+        self.log_sd = float(np.log(max(maxima.sd[name], np.exp(LOWEST_LOG_SD))))
 
     def fall(self, log_sd: float) -> float:
         """Twice the fall of the log-likelihood from its maximum."""
-        return max(2.0 * (self.highest - self.at(log_sd).value), 0.0)
+        return max(2.0 * (self._maxima.highest - self._maxima.value_at(self._name, log_sd)), 0.0)
 
     def interval(self, level: float) -> Interval:
         """Where twice the fall is the quantile of chi-squared on one degree of freedom."""

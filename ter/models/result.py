@@ -315,7 +315,7 @@ class Fit:
         return expected_of_patients(self, patients)
 
     def profile_intervals(self, table: pd.DataFrame, level: float = 0.9) -> pd.DataFrame:
-        """Confidence intervals of the SDs by profile likelihood, for engine "ml".
+        """Confidence intervals of the SDs by profile likelihood, for engine "ml" and every structure.
 
         Parameters
         ----------
@@ -327,33 +327,35 @@ class Fit:
         Returns
         -------
         DataFrame
-            By factor: sd, lower, upper, in log-odds. The lower end is 0 where no SD, however small, is ruled
-            out.
+            By factor, and of ``"therapist slope"`` where there are slopes: sd, lower, upper, in log-odds. The
+            lower end is 0 where no SD, however small, is ruled out.
 
         Raises
         ------
         OptionError
-            If the fit is not by engine "ml", or of a model whose profile is not offered.
+            If the fit is not by engine "ml".
         DataError
             If the table is another one.
         """
         from ter.models.ml_inference import profile_intervals
 
-        self._refuse_slope("A profile of the likelihood")
         return profile_intervals(self, table, level)
 
     def variance_test(self, table: pd.DataFrame, factor: str = "therapist") -> VarianceTest:
         """Likelihood-ratio test of whether a factor's variance is zero, for engine "ml".
 
-        The reference distribution is an even mixture of 0 and chi-squared on one degree of freedom (Self and
-        Liang 1987): zero is on the boundary.
+        Zero is on the boundary (Self and Liang 1987). The reference distribution of a variance alone is an
+        even mixture of 0 and chi-squared on one degree of freedom; of the slopes' variance, with their
+        correlation with the effects, an even mixture of chi-squared on one and two (Stram and Lee 1994). With
+        slopes the therapists' variance is that of effects and slopes together: a mixture of chi-squared on 0
+        to 3 degrees of freedom, with weights from the information of these data.
 
         Parameters
         ----------
         table : DataFrame
             The table that was fitted; a fit holds no rows.
         factor : str
-            ``"therapist"`` or ``"service"``.
+            ``"therapist"``, ``"service"``, ``"further"`` or ``"therapist slope"``.
 
         Raises
         ------
@@ -364,7 +366,6 @@ class Fit:
         """
         from ter.models.ml_inference import test_of_variance
 
-        self._refuse_slope("A test of the variance")
         return test_of_variance(self, table, factor)
 
     def prior_sensitivity(self) -> PriorSensitivity:
@@ -381,15 +382,11 @@ class Fit:
         """
         if self.posterior is None:
             raise OptionError('This fit has no priors: fit with engine="fast" or "nuts".')
-        self._refuse_slope("Prior sensitivity")
+        if self.severity is not None or self.further is not None:
+            raise OptionError("Prior sensitivity is not offered with a severity slope or a third factor.")
         return prior_sensitivity(
             self.posterior, self.settings.priors, self.units.ids, self.columns.names, self.columns.to_raw
         )
-
-    def _refuse_slope(self, what: str) -> None:
-        """Refuse what knows nothing of slopes and of third factors."""
-        if self.severity is not None or self.further is not None:
-            raise OptionError(f"{what} is not offered with a severity slope or a third factor.")
 
     def summary(self) -> str:
         """The fit in words and figures."""

@@ -73,6 +73,7 @@ def design_of(fit: Fit, table: pd.DataFrame, *, in_order_of_fit: bool = False) -
         trials=s.trials,
         therapist=s.therapist,
         service=s.service if fit.services.ids else None,
+        severity=s.severity_slope,
         further=s.further,
         by_content=in_order_of_fit,
     )

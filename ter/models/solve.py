@@ -106,7 +106,7 @@ def solve_fast(
 
     else:
         layout = arrange(design, design.therapist, design.service)
-        start = None if earlier is None else earlier.start()
+        start = None if earlier is None else earlier.start(design.therapist, design.service)
 
         def fit(nodes: int) -> FastResult:
             return fit_fast(layout, nodes, seed, priors=priors, start=start, precise=precise)
@@ -168,7 +168,7 @@ def solve_ml(design: Design, nodes: int, earlier: EarlierFit | None = None) -> S
             "effects apart. Use service=None."
         )
     if has_more_effects(design):
-        return _estimated(design, fit_effects(design, nodes), ())
+        return _estimated(design, fit_effects(design, nodes, earlier), ())
     inner, outer, swapped = design.therapist, design.service, False
     by_recursion = nodes != 1 and structure.nested
     if outer is not None and (
@@ -177,11 +177,8 @@ def solve_ml(design: Design, nodes: int, earlier: EarlierFit | None = None) -> S
         # The Laplace approximation is the same whichever factor is eliminated; the larger leaves less.
         inner, outer, swapped = outer, inner, True
     layout = arrange(design, inner, outer)
-    found = (
-        fit_nested(layout, nodes)
-        if by_recursion
-        else fit_ml(layout, nodes, None if earlier is None else earlier.start(swapped))
-    )
+    start = None if earlier is None else earlier.start(inner, outer)
+    found = fit_nested(layout, nodes, start) if by_recursion else fit_ml(layout, nodes, start)
     if swapped:
         found = _swap(found, len(design.columns))
     return _estimated(design, found, _quadrature_note(nodes, design, by_recursion, swapped))

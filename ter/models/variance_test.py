@@ -1,19 +1,12 @@
-"""Likelihood-ratio test of whether a factor's variance is zero.
-
-Zero lies on the boundary of what a variance can be, so that twice the log-likelihood ratio is distributed as
-an even mixture of a point mass at zero and chi-squared on one degree of freedom (Self and Liang 1987, JASA
-82; Stram and Lee 1994, Biometrics 50), whether or not another factor's variance is estimated beside it.
-"""
+"""Likelihood-ratio tests of whether variances are zero."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy.stats import chi2
-
-from ter.models.layout import Layout
-from ter.models.ml import LOWEST_LOG_SD, Estimates
-from ter.models.profile import Profile
+from ter.models.boundary import Mixture
+from ter.models.maxima import Maxima
+from ter.models.newton import Optimum
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,7 +16,7 @@ class VarianceTest:
     Attributes
     ----------
     factor : str
-        ``"therapist"`` or ``"service"``.
+        ``"therapist"``, ``"service"``, ``"further"`` or ``"therapist slope"``.
     statistic : float
         Twice the log-likelihood ratio.
     p_value : float
@@ -32,6 +25,8 @@ class VarianceTest:
         With the factor, and without it; without binomial constants.
     converged : bool
         Whether the maximum without the factor was found.
+    reference : Mixture
+        How the statistic is distributed if the variance is zero.
     """
 
     factor: str
@@ -40,38 +35,37 @@ class VarianceTest:
     log_likelihood: float
     without: float
     converged: bool
+    reference: Mixture
 
     def summary(self) -> str:
         """One sentence."""
         return (
             f"{self.factor} variance against none: twice the log-likelihood ratio {self.statistic:.2f}, "
-            f"p = {self.p_value:.2g} (even mixture of 0 and chi-squared on 1 df, as zero is on the boundary)."
+            f"p = {self.p_value:.2g} ({self.reference}, as zero is on the boundary)."
         )
 
     def __repr__(self) -> str:
         return f"<ter.VarianceTest: {self.summary()}>"
 
 
-def variance_test(layout: Layout, nodes: int, found: Estimates, factor: int, name: str) -> VarianceTest:
-    """Test whether a factor's variance is zero.
+def variance_test(maxima: Maxima, factor: str, without: Optimum, reference: Mixture) -> VarianceTest:
+    """Compare the maxima with and without a factor.
 
     Parameters
     ----------
-    layout : Layout
-    nodes : int
-    found : Estimates
-        The maximum, in the order of the layout's factors.
-    factor : int
-        0 for the inner factor, 1 for the outer one.
-    name : str
-        What the factor is called.
+    maxima : Maxima
+    factor : str
+        One of its names.
+    without : Optimum
+        The maximum without it.
+    reference : Mixture
     """
-    without = Profile(layout, nodes, found, factor).at(LOWEST_LOG_SD)
-    statistic = max(2.0 * (found.log_likelihood - without.value), 0.0)
-    p_value = mixture_p_value(statistic) if found.sd[factor] > 0.0 else 1.0
-    return VarianceTest(name, statistic, p_value, found.log_likelihood, without.value, without.converged)
-
-
-def mixture_p_value(statistic: float) -> float:
-    """P(T >= statistic) for T an even mixture of 0 and chi-squared on one degree of freedom."""
-    return 1.0 if statistic <= 0.0 else 0.5 * float(chi2.sf(statistic, 1))
+    statistic = max(2.0 * (maxima.highest - without.value), 0.0)
+    # Without therapists' effects there are no slopes either.
+    dropped = ("therapist", "therapist slope") if factor == "therapist" else (factor,)
+    # Where nothing is left out all that differs is rounding.
+    zero = all(maxima.sd.get(name, 0.0) == 0.0 for name in dropped)
+    p_value = 1.0 if zero else reference.p_value(statistic)
+    return VarianceTest(
+        factor, statistic, p_value, maxima.highest, without.value, without.converged, reference
+    )

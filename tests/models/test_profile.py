@@ -11,12 +11,14 @@ from scipy.stats import chi2
 
 import ter
 from ter.errors import OptionError
+from ter.models.boundary import EVEN
 from ter.models.laplace import LaplaceLikelihood
 from ter.models.layout import arrange
+from ter.models.maxima import SurfaceMaxima
 from ter.models.ml import fit_ml
 from ter.models.profile import Profile
 from ter.models.quadrature import CrossedQuadrature, QuadratureLikelihood
-from ter.models.variance_test import mixture_p_value, variance_test
+from ter.models.variance_test import variance_test
 
 # R 4.2.2, lme4 1.1.31:
 #   m <- glmer(use01 ~ urban + age + livch + (1 | district), d, family = binomial,
@@ -37,6 +39,18 @@ LME4 = {
         "without": -99.0291994894,
     },
 }
+
+
+FACTORS = ("therapist", "service")
+
+
+def maxima_of(layout, nodes, found):
+    return SurfaceMaxima(layout, nodes, found, FACTORS[: found.sd.size])
+
+
+def therapist_test(layout, nodes, found):
+    maxima = maxima_of(layout, nodes, found)
+    return variance_test(maxima, "therapist", maxima.without("therapist"), EVEN)
 
 
 def fitted(name, folder):
@@ -74,7 +88,8 @@ def test_crossed_profile_against_a_general_optimiser(factor):
     design, _ = network(3, services=4, therapists=30)
     layout = arrange(design, design.therapist, design.service)
     found = fit_ml(layout, 1)
-    profile = Profile(layout, 1, found, factor)
+    maxima = maxima_of(layout, 1, found)
+    profile = Profile(maxima, FACTORS[factor])
     likelihood = LaplaceLikelihood(layout)
     held = np.log(found.sd[factor]) + 0.4
     others = np.arange(5) != 3 + factor
@@ -89,7 +104,7 @@ def test_crossed_profile_against_a_general_optimiser(factor):
         lost, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10, "maxiter": 4000}
     )
     # What the simplex leaves.
-    assert profile.at(held).value == pytest.approx(-best.fun, abs=1e-6)
+    assert maxima.value_at(FACTORS[factor], held) == pytest.approx(-best.fun, abs=1e-6)
     interval = profile.interval(0.9)
     for end in (interval.lower, interval.upper):
         if 0.0 < end < np.inf:
@@ -102,7 +117,7 @@ def test_by_quadrature_against_brute_force():
     design, _ = network(0, therapists=25, caseload=6, columns=0, sd=(1.0,))
     layout = arrange(design, design.therapist, None)
     found = fit_ml(layout, 15)
-    profile = Profile(layout, 15, found, 0)
+    maxima = maxima_of(layout, 15, found)
     likelihood = QuadratureLikelihood(layout, 41)
     for log_sd in np.log(found.sd[0]) + np.array([-0.7, 0.5]):
 
@@ -111,15 +126,14 @@ def test_by_quadrature_against_brute_force():
 
         best = minimize_scalar(lost, bounds=(-3, 3), method="bounded", options={"xatol": 1e-8})
         # 15 nodes are exact to 1e-6 here.
-        assert profile.at(log_sd).value == pytest.approx(-best.fun, abs=1e-5)
+        assert maxima.value_at("therapist", log_sd) == pytest.approx(-best.fun, abs=1e-5)
 
 
 def test_crossed_quadrature_has_intervals():
     design, _ = network(2, services=3, therapists=25, columns=1, sd=(1.0, 0.4))
     layout = arrange(design, design.therapist, design.service)
     found = fit_ml(layout, 9)
-    profile = Profile(layout, 9, found, 0)
-    interval = profile.interval(0.9)
+    interval = Profile(maxima_of(layout, 9, found), "therapist").interval(0.9)
     assert 0.0 < interval.lower < found.sd[0] < interval.upper
     likelihood = CrossedQuadrature(layout, 9, found.v)
     for log_sd in np.log([interval.lower, interval.upper]):
@@ -137,10 +151,10 @@ def test_no_variance():
     design, _ = network(6, services=4, therapists=20, sd=(0.0, 0.5))
     layout = arrange(design, design.therapist, design.service)
     found = fit_ml(layout, 1)
-    test = variance_test(layout, 1, found, 0, "therapist")
+    test = therapist_test(layout, 1, found)
     assert found.sd[0] == 0.0
     assert (test.statistic, test.p_value) == (pytest.approx(0.0, abs=1e-6), 1.0)
-    interval = Profile(layout, 1, found, 0).interval(0.9)
+    interval = Profile(maxima_of(layout, 1, found), "therapist").interval(0.9)
     assert interval.lower == 0.0
     assert 0.0 < interval.upper < 1.0
 
@@ -152,16 +166,10 @@ def test_size_of_the_test_under_no_variance():
     for seed in range(120):
         design, _ = network(seed, therapists=40, caseload=12, columns=0, sd=(0.0, 0.0))
         layout = arrange(design, design.therapist, None)
-        p_values.append(variance_test(layout, 9, fit_ml(layout, 9), 0, "therapist").p_value)
+        p_values.append(therapist_test(layout, 9, fit_ml(layout, 9)).p_value)
     p_values = np.array(p_values)
     assert np.mean(p_values > 0.5) == pytest.approx(0.55, abs=0.15)
     assert np.mean(p_values < 0.1) == pytest.approx(0.1, abs=0.085)
-
-
-def test_mixture():
-    assert mixture_p_value(0.0) == 1.0
-    # 2.7055 is the 90% point of chi-squared on one degree of freedom: half of the remaining tenth.
-    assert mixture_p_value(2.705543454095404) == pytest.approx(0.05, rel=1e-9)
 
 
 def test_on_the_fit():

@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 from networks import network, table_of
+from test_nested import nested
+from test_slope import sloped
 
 import ter
 from ter.errors import OptionError
+from ter.features import build_design
+from ter.models.slope_views import effect_variance
+from ter.models.start import from_earlier
 
 COLUMNS = [ter.linear("x0"), ter.linear("x1"), ter.linear("x2")]
 
@@ -75,6 +80,85 @@ def test_maximum_likelihood_is_the_same_from_an_earlier_fit(seed, nodes, service
         moved = np.abs(again - scratch) / np.maximum(np.abs(scratch), 1.0)
         assert np.nanmax(moved.to_numpy()) < 1e-6
     assert fits[0].log_likelihood == pytest.approx(fits[1].log_likelihood, abs=1e-9)
+
+
+def two_months(kind):
+    """Tables of two months that share most rows; each has levels and a column that the other lacks."""
+    if kind == "nested":
+        design = nested(4, services=8, therapists=40, caseload=14)
+    else:
+        design, _, _ = sloped(1, therapists=48, caseload=24, services=6, sd=(0.9, 0.5), sd_w=0.9)
+    table = table_of(design)
+    n, rng = len(table), np.random.default_rng(0)
+    table["region"] = rng.integers(1, 7, n).astype(str)
+    table["kind"] = rng.choice(["a", "b"], n)
+    # Rows stand by therapist: some leave and some come, and with them a region and a kind of patient.
+    table.loc[: n // 16, ["region", "kind"]] = ["0", "old"]
+    table.loc[n - n // 16 :, ["region", "kind"]] = ["7", "new"]
+    return table.iloc[: n - n // 8], table.iloc[n // 8 :]
+
+
+KINDS = {
+    "nested": {"nodes": 7},
+    "slope": {"severity_slope": "x0", "service": None},
+    "slope by quadrature": {"severity_slope": "x0", "service": None, "nodes": 7},
+    "slope and service": {"severity_slope": "x0"},
+    "third factor": {"further": "region"},
+    "all": {"severity_slope": "x0", "further": "region"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_structure_begins_where_the_earlier_fit_ended(kind):
+    months = two_months(kind)
+    terms = ter.CaseMix([ter.linear("x0"), ter.linear("x1"), ter.factor("kind")])
+    options = {"outcome": "y", "engine": "ml", "case_mix": terms, **KINDS[kind]}
+    scratch = [ter.fit(month, **options) for month in months]
+    assert all(fit.record.converged for fit in scratch)
+    for k in (0, 1):
+        again = ter.fit(months[k], start=scratch[1 - k], **options)
+        assert again.record.converged
+        assert again.record.iterations < scratch[k].record.iterations
+        assert again.log_likelihood == pytest.approx(scratch[k].log_likelihood, abs=1e-9)
+        # What is asked of it.
+        tables = [
+            (f.fixed, f.groups[["sd"]], *(f.effects(g) for g in f.factors)) for f in (again, scratch[k])
+        ]
+        for a, b in zip(*tables, strict=True):
+            np.testing.assert_allclose(a.to_numpy(), b.to_numpy(), atol=1e-6, rtol=0)
+        # An interval of an SD of 0.07 goes up to 6: its end moves by many times what the estimate does.
+        np.testing.assert_allclose(again.groups["q95"], scratch[k].groups["q95"], rtol=1e-5)
+        if again.severity is not None:
+            np.testing.assert_allclose(again.slope["estimate"], scratch[k].slope["estimate"], atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["ml", "fast"])
+def test_a_fit_of_any_kind_may_start_one_with_slopes(engine):
+    first, second = two_months("all")
+    terms = ter.CaseMix([ter.linear("x0"), ter.linear("x1")])
+    options = {"outcome": "y", "case_mix": terms}
+    earlier = ter.fit(first, engine=engine, service=None, **options)
+    model = {"engine": "ml", "severity_slope": "x0", "further": "region", **options}
+    fits = [ter.fit(second, start=start, **model) for start in (None, earlier)]
+    np.testing.assert_allclose(fits[1].groups["sd"], fits[0].groups["sd"], atol=1e-6)
+    # And the other way round: what has slopes starts what has none.
+    plain = [ter.fit(first, engine="ml", start=start, **options) for start in (None, fits[0])]
+    np.testing.assert_allclose(plain[1].groups["sd"], plain[0].groups["sd"], atol=1e-6)
+
+
+def test_slopes_are_read_in_the_units_of_the_new_month():
+    first, second = two_months("slope")
+    second = second.assign(x0=3.0 + 2.0 * second["x0"])
+    fit = ter.fit(first, outcome="y", case_mix=None, service=None, severity_slope="x0", engine="ml")
+    design = build_design(
+        second, case_mix=None, outcome="y", trials=None, therapist="therapist_id", service=None, severity="x0"
+    )
+    sigma = from_earlier(fit, design).sigma
+    # The same variance of a therapist's effect at the same severity, whatever it is measured from.
+    at = [-1.0, 0.0, 2.5, 6.0]
+    z = (np.array(at) - design.severity.centre) / design.severity.scale
+    variance = effect_variance(sigma.sd_u, sigma.sd_w, sigma.correlation, z)
+    np.testing.assert_allclose(np.sqrt(variance), fit.variance_by_severity(at)["sd"], rtol=1e-12)
 
 
 def test_start_must_be_a_fit(table):
