@@ -17,7 +17,7 @@ from ter.features.design import Design, FloatArray, Grouping
 from ter.models.diagnostics import Diagnostics
 from ter.models.effects_fast import log_likelihood_at, mean_scales
 from ter.models.effects_marginal import EffectsDraws, condition, marginalise_effects, rate_draws
-from ter.models.effects_posterior import FURTHER_SCALE, SLOPE_SCALE, EffectsPosterior, Scales
+from ter.models.effects_posterior import EffectsPosterior, Scales
 from ter.models.fast import marginal_log_likelihood
 from ter.models.grid import ConditionalPosterior
 from ter.models.layout import Layout
@@ -127,7 +127,6 @@ def build_model(design: Design, priors: Priors = Priors()) -> Any:  # noqa: B008
     """
     pm = _pymc()
     factors = [g for g in (design.therapist, design.service, design.further) if g is not None]
-    prior_scales = {"therapist": priors.therapist, "service": priors.service, "further": FURTHER_SCALE}
     coords = {"term": design.columns, "obs": design.rows, **{g.name: g.levels for g in factors}}
     intercept = np.zeros(len(design.columns))
     intercept[0] = 1.0
@@ -142,12 +141,12 @@ def build_model(design: Design, priors: Priors = Priors()) -> Any:  # noqa: B008
             effects += effect[g.index] * along
 
         for g in factors:
-            sd = pm.HalfNormal(f"sd_{g.name}", prior_scales[g.name])
+            sd = pm.HalfNormal(f"sd_{g.name}", getattr(priors, g.name))
             z = pm.Normal(f"z_{g.name}", dims=g.name)
             if g is design.therapist and design.severity is not None:
                 rho = pm.Deterministic("correlation", 2.0 * pm.Beta("half_rho", 2.0, 2.0) - 1.0)
                 z_slope = pm.Normal("z_slope", dims=g.name)
-                w = pm.Deterministic("w", pm.HalfNormal("sd_slope", SLOPE_SCALE) * z_slope, dims=g.name)
+                w = pm.Deterministic("w", pm.HalfNormal("sd_slope", priors.slope) * z_slope, dims=g.name)
                 add(w, g, design.severity.values)
                 z = rho * z_slope + pm.math.sqrt(1.0 - rho**2) * z
             add(pm.Deterministic(EFFECTS[g.name], sd * z, dims=g.name), g, np.ones(len(design.trials)))

@@ -20,9 +20,6 @@ from ter.models.newton import maximise
 from ter.models.priors import LOG_2PI, Priors
 from ter.models.slope import Sigma, SlopeLikelihood, SlopePass
 
-#: Half-normal prior of the SD of slopes, in log-odds for an SD of severity, and of a third factor.
-SLOPE_SCALE = 1.0
-FURTHER_SCALE = 1.0
 #: Services and levels of a third factor, which are kept together in one dense matrix.
 MOST_LEVELS = 400
 MODE_TOLERANCE = 1e-6
@@ -98,11 +95,6 @@ class EffectsPosterior:
         self.n_beta = layout.rows.X.shape[1]
         #: Which factor, 1 or 2, each outer effect in b belongs to.
         self.factor = np.repeat(np.arange(1, 1 + len(self.outer)), [len(g.levels) for g in self.outer])
-        self.prior_scales = {
-            "therapist": priors.therapist,
-            "service": priors.service,
-            "further": FURTHER_SCALE,
-        }
 
     @property
     def n_scores(self) -> int:
@@ -112,10 +104,10 @@ class EffectsPosterior:
     def scales(self, q: FloatArray) -> Scales:
         """From normal scores to standard deviations and correlation."""
         names = ["therapist", *(g.name for g in self.outer)]
-        sd = np.array([half_normal(x, self.prior_scales[n]) for x, n in zip(q, names, strict=False)])
+        sd = np.array([half_normal(x, getattr(self.priors, n)) for x, n in zip(q, names, strict=False)])
         if not self.slopes:
             return Scales(Sigma(float(sd[0]), 0.0, 0.0), sd)
-        return Scales(Sigma(float(sd[0]), half_normal(q[-2], SLOPE_SCALE), lkj_two(q[-1])), sd)
+        return Scales(Sigma(float(sd[0]), half_normal(q[-2], self.priors.slope), lkj_two(q[-1])), sd)
 
     def precision(self, scales: Scales) -> FloatArray:
         """Prior precisions of b, shape (B,)."""

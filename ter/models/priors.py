@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -22,8 +23,11 @@ class Priors:
     beta : float
         SD of the normal prior of each fixed effect, the intercept among them: log-odds for an SD of a
         continuous column, or for a level against the reference.
-    therapist, service : float
+    therapist, service, further : float
         Scale of the half-normal prior of the standard deviation of each factor's effects, log-odds.
+    slope : float
+        The same of the therapists' slopes, log-odds for a standard deviation of severity. Their correlation
+        with the effects is LKJ(2), whatever the scales.
 
     Raises
     ------
@@ -34,6 +38,8 @@ class Priors:
     beta: float = 2.5
     therapist: float = 1.0
     service: float = 1.0
+    further: float = 1.0
+    slope: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -49,10 +55,10 @@ class Priors:
         """Scales of the half-normal priors of the first one or two factors."""
         return np.array([self.therapist, self.service][:n_factors])
 
-    def log_sd(self, sd: FloatArray) -> FloatArray:
-        """Log density of the factors' standard deviations; shape (..., F) -> (...)."""
+    def log_sd(self, sd: FloatArray, names: Sequence[str] = ("therapist", "service")) -> FloatArray:
+        """Log density of standard deviations, the first ones of those named; shape (..., F) -> (...)."""
         sd = np.asarray(sd)
-        scale = self.scales(sd.shape[-1])
+        scale = np.array([getattr(self, name) for name, _ in zip(names, range(sd.shape[-1]), strict=False)])
         terms = np.log(2.0 / scale) - 0.5 * LOG_2PI - 0.5 * (sd / scale) ** 2
         return np.asarray(terms.sum(axis=-1))
 

@@ -378,14 +378,17 @@ class Fit:
         Raises
         ------
         OptionError
-            If the fit has no posterior, or has a severity slope or a third factor.
+            If the fit has no posterior.
         """
         if self.posterior is None:
             raise OptionError('This fit has no priors: fit with engine="fast" or "nuts".')
-        if self.severity is not None or self.further is not None:
-            raise OptionError("Prior sensitivity is not offered with a severity slope or a third factor.")
         return prior_sensitivity(
-            self.posterior, self.settings.priors, self.units.ids, self.columns.names, self.columns.to_raw
+            self.posterior,
+            self.settings.priors,
+            self.factors,
+            self.units.ids,
+            self.columns.names,
+            self.columns.to_raw,
         )
 
     def summary(self) -> str:

@@ -7,6 +7,7 @@ where it does not reach: other priors may put weight where there are too few dra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,11 +22,8 @@ from ter.models.priors import Priors
 #: Fewer effective draws than this leave a Monte Carlo error of more than a tenth of a posterior SD.
 EFFECTIVE_MIN: Final = 100.0
 #: Which priors are scaled, by name of the change.
-PARTS: Final = {
-    "fixed effects": ("beta",),
-    "standard deviations": ("therapist", "service"),
-    "all": ("beta", "therapist", "service"),
-}
+_SDS: Final = ("therapist", "service", "further", "slope")
+PARTS: Final = {"fixed effects": ("beta",), "standard deviations": _SDS, "all": ("beta", *_SDS)}
 FACTORS: Final = (0.5, 2.0)
 
 
@@ -39,8 +37,9 @@ class PriorSensitivity:
         By change (whose priors, and by what their SDs are multiplied): ``effective_draws`` and ``pareto_k``
         of the reweighted draws; ``reliable``, whether the rest may be believed, which else is empty;
         ``ter_largest`` and ``ter_rms``, moves of the TERs in points, the largest and the root mean square;
-        ``effect_largest``, largest move of a therapist effect in posterior SDs; ``sd_therapist`` and
-        ``sd_service``, posterior means under the changed priors (empty without the factor).
+        ``effect_largest``, largest move of a therapist effect in posterior SDs; ``sd_therapist``,
+        ``sd_service``, ``sd_further`` and ``sd_slope``, posterior means under the changed priors (empty
+        without the factor).
     ter, effect : DataFrame
         By therapist and change: moves of the TER (points) and of the effect (log-odds).
     fixed : DataFrame
@@ -55,7 +54,7 @@ class PriorSensitivity:
     def summary(self) -> str:
         """The sensitivity in words and figures."""
         good = self.changes[self.changes["reliable"]]
-        lines = [self.changes.round(3).to_string()]
+        lines = [self.changes.round(3).dropna(axis=1, how="all").to_string()]
         if len(good):
             worst = int(good["ter_largest"].argmax())
             part, factor = good.index.to_list()[worst]
@@ -83,20 +82,32 @@ def scaled_priors(priors: Priors, part: str, factor: float) -> Priors:
     return replace(priors, **{name: factor * getattr(priors, name) for name in PARTS[part]})
 
 
-def log_prior(posterior: Posterior, priors: Priors) -> FloatArray:
+def standard_deviations(posterior: Posterior, factors: Sequence[str]) -> dict[str, FloatArray]:
+    """Draws of every standard deviation by its name among the priors, each of shape (D,)."""
+    sds = dict(zip(factors, posterior.sd.T, strict=True))
+    return sds if posterior.slope is None else {**sds, "slope": posterior.slope.sd}
+
+
+def log_prior(posterior: Posterior, priors: Priors, factors: Sequence[str]) -> FloatArray:
     """Log density of the priors at each draw; that of v given its SD does not change. Shape (D,)."""
-    return priors.log_beta(posterior.beta) + priors.log_sd(posterior.sd)
+    sds = standard_deviations(posterior, factors)
+    return priors.log_beta(posterior.beta) + priors.log_sd(np.column_stack(list(sds.values())), list(sds))
 
 
-def reweighted(posterior: Posterior, priors: Priors, other: Priors) -> FloatArray:
+def reweighted(posterior: Posterior, priors: Priors, other: Priors, factors: Sequence[str]) -> FloatArray:
     """Weights of the draws under other priors, summing to 1: shape (D,)."""
-    log_ratio = log_prior(posterior, other) - log_prior(posterior, priors)
+    log_ratio = log_prior(posterior, other, factors) - log_prior(posterior, priors, factors)
     weights = posterior.weights * np.exp(log_ratio - log_ratio.max())
     return np.asarray(weights / weights.sum())
 
 
 def prior_sensitivity(
-    posterior: Posterior, priors: Priors, ids: tuple[str, ...], terms: tuple[str, ...], to_raw: FloatArray
+    posterior: Posterior,
+    priors: Priors,
+    factors: tuple[str, ...],
+    ids: tuple[str, ...],
+    terms: tuple[str, ...],
+    to_raw: FloatArray,
 ) -> PriorSensitivity:
     """Halve and double the SDs of the priors, of some and of all.
 
@@ -105,6 +116,8 @@ def prior_sensitivity(
     posterior : Posterior
         Made with `priors`.
     priors : Priors
+    factors : tuple of str, length F
+        Whose standard deviations `posterior.sd` holds.
     ids : tuple of str, length J
     terms : tuple of str, length P
     to_raw : ndarray, shape (P, P)
@@ -114,14 +127,14 @@ def prior_sensitivity(
     moves: dict[str, dict[tuple[str, float], FloatArray]] = {"ter": {}, "effect": {}, "fixed": {}}
     for part in PARTS:
         for factor in FACTORS:
-            weights = reweighted(posterior, priors, scaled_priors(priors, part, factor))
+            weights = reweighted(posterior, priors, scaled_priors(priors, part, factor), factors)
             change = weights - posterior.weights
             effective, k = float(1.0 / (weights**2).sum()), pareto_k(weights)
             reliable = effective >= EFFECTIVE_MIN and k <= PARETO_K_MAX
             hidden = 0.0 if reliable else np.nan
             ter = 100.0 * (posterior.given_ter @ change) + hidden
             effect = posterior.given_mean @ change + hidden
-            sd = weights @ posterior.sd + hidden
+            sds = standard_deviations(posterior, factors)
             moves["ter"][part, factor] = ter
             moves["effect"][part, factor] = effect
             moves["fixed"][part, factor] = to_raw @ (change @ posterior.beta) + hidden
@@ -135,8 +148,10 @@ def prior_sensitivity(
                     "ter_largest": float(np.abs(ter).max()),
                     "ter_rms": float(np.sqrt((ter**2).mean())),
                     "effect_largest": float((np.abs(effect) / posterior.u_sd).max()),
-                    "sd_therapist": float(sd[0]),
-                    "sd_service": float(sd[1]) if sd.size > 1 else np.nan,
+                    **{
+                        f"sd_{name}": float(weights @ sds[name]) + hidden if name in sds else np.nan
+                        for name in _SDS
+                    },
                 }
             )
 
