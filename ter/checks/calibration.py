@@ -220,12 +220,16 @@ def compare(cases: Cases, code: IntArray, levels: tuple[str, ...]) -> pd.DataFra
 
     rows = []
     residual = cases.residual
-    for k in np.unique(code[code >= 0]):
-        inside = code == k
+    order = np.argsort(code, kind="stable")
+    used, starts = np.unique(code[order], return_index=True)
+    for k, inside in zip(used, np.split(order, starts[1:]), strict=True):
+        if k < 0:
+            continue
         n, observed = float(cases.n[inside].sum()), float(cases.observed[inside].sum())
         expected = float(cases.n[inside] @ cases.expected[inside])
-        _, therapist = np.unique(cases.therapist[inside], return_inverse=True)
-        gap = total_gap(sum_by(therapist, residual[inside], int(therapist.max()) + 1))
+        therapist = cases.therapist[inside]
+        present = np.bincount(therapist, minlength=cases.n_therapists) > 0
+        gap = total_gap(sum_by(therapist, residual[inside], cases.n_therapists)[present])
         low, high = wilson(np.array([observed]), np.array([n]))
         half = gap.se * float(t.ppf(0.975, max(gap.therapists - 1, 1)))
         rows.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -296,8 +296,7 @@ def _influence(subject: _Subject) -> list[Check]:
 
 def _restricted(subject: _Subject, found: CrossValidation) -> CrossValidation:
     """What was held out of the therapists whose outcomes may be shown."""
-    cases = subject.restricted(found.cases)
-    return CrossValidation(found.over, cases, calibrate_cases(cases, {}), found.folds, found.converged)
+    return replace(found, cases=subject.restricted(found.cases))
 
 
 def _not_run(names: tuple[CheckName, ...], why: str) -> list[Check]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ter.features import modelled_rows
 from ter.features.columns import texts
 from ter.models.fit import with_outcome
+from ter.models.predict import mean_expected
 from ter.models.result import Fit
 from ter.models.sums import sum_by
 from ter.models.units import Deciles, Units
@@ -89,11 +90,7 @@ def cases_of(fit: Fit, table: pd.DataFrame, expected: FloatArray | None = None) 
     table = with_outcome(table, settings.outcome, settings.trials)
     chosen = modelled_rows(table, outcome=settings.outcome, trials=settings.trials)
     codes, levels = texts(table[settings.therapist])
-    rates = (
-        fit.expected(table.iloc[chosen.rows])["expected"].to_numpy()
-        if expected is None
-        else expected[chosen.rows]
-    )
+    rates = mean_expected(fit, table.iloc[chosen.rows]) if expected is None else expected[chosen.rows]
     return _numbered(codes[chosen.rows], levels, chosen.trials, chosen.successes, rates, chosen.rows)
 
 

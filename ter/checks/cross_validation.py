@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from ter.checks.cases import BoolArray, Cases, cases_of
 from ter.checks.refit import refit
 from ter.errors import DataError, OptionError
 from ter.features.columns import texts
+from ter.models.predict import mean_expected
 from ter.models.result import Fit
 from ter.options import Engine
 from ter.sources import as_known_at
@@ -33,8 +35,6 @@ class CrossValidation:
     over : {"therapists", "time"}
     cases : Cases
         Patients who were held out, with the rates that a model without them expected.
-    calibration : Calibration
-        Of these; its groups are empty.
     folds : int
         Models that were fitted.
     converged : bool
@@ -43,9 +43,13 @@ class CrossValidation:
 
     over: Literal["therapists", "time"]
     cases: Cases
-    calibration: Calibration
     folds: int
     converged: bool
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Calibration over these patients; its groups are empty."""
+        return calibrate_cases(self.cases, {})
 
     def to_frame(self) -> pd.DataFrame:
         """Give the comparisons as a table."""
@@ -114,11 +118,11 @@ def over_therapists(
         out = fold[codes] == k
         trained = refit(fit, episodes[~out], engine)
         converged &= trained.record.converged
-        expected[out] = trained.expected(episodes[out])["expected"]
+        expected[out] = mean_expected(trained, episodes[out])
         if progress is not None:
             progress(k + 1, folds)
     cases = cases_of(fit, episodes, expected)
-    return CrossValidation("therapists", cases, calibrate_cases(cases, {}), folds, bool(converged))
+    return CrossValidation("therapists", cases, folds, bool(converged))
 
 
 def over_time(fit: Fit, episodes: pd.DataFrame, until: dt.date, *, engine: Engine = "ml") -> CrossValidation:
@@ -147,8 +151,7 @@ def over_time(fit: Fit, episodes: pd.DataFrame, until: dt.date, *, engine: Engin
     if not later.any():
         raise DataError(f"No episode ended after {until}: choose an earlier day.")
     trained = refit(fit, as_known_at(episodes, until), engine)
-    cases = cases_of(trained, episodes[later])
-    return CrossValidation("time", cases, calibrate_cases(cases, {}), 1, trained.record.converged)
+    return CrossValidation("time", cases_of(trained, episodes[later]), 1, trained.record.converged)
 
 
 def ended_after(episodes: pd.DataFrame, day: dt.date) -> BoolArray:

@@ -16,6 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ter.checks.cases import Cases
+from ter.kernels.parallel import map_partitions
+from ter.kernels.replicates import draw_residuals
 from ter.kernels.tables import expected_rates
 from ter.models.result import Fit
 
@@ -117,7 +119,6 @@ def replicate(cases: Cases, sd: FloatArray, seed: int, severity: FloatArray | No
     Replicates
     """
     J, M = cases.n_therapists, len(sd)
-    rng = np.random.default_rng([seed, 1])
     n = cases.by_therapist(cases.n)
     lever = np.zeros(len(cases.n))
     if severity is not None:
@@ -126,15 +127,42 @@ def replicate(cases: Cases, sd: FloatArray, seed: int, severity: FloatArray | No
     p = np.clip(cases.expected, 1e-6, 1.0 - 1e-6)
     centre = cases.n * p
     counts = cases.n.astype(np.int64)
-    drawn, slope_drawn = np.empty((M, J)), np.zeros((M, J))
+    drawn, slope_drawn = np.zeros((M, J)), np.zeros((M, J))
     single = bool((counts == 1).all())
-    for m in range(M):
-        eta = linear_predictor(p, float(sd[m])) + (sd[m] * rng.standard_normal(J))[cases.therapist]
-        rate = 1.0 / (1.0 + np.exp(-eta))
-        y = (rng.random(len(p)) < rate).astype(np.float64) if single else rng.binomial(counts, rate)
-        drawn[m] = cases.by_therapist(y - centre)
-        if severity is not None:
-            slope_drawn[m] = cases.by_therapist(lever * (y - centre))
+    # In order of the rates, that each is found where the one before it was.
+    order = np.argsort(p)
+    place, ordered = np.argsort(order), p[order]
+
+    def odds_at(value: float) -> FloatArray:
+        return np.exp(linear_predictor(ordered, value))[place]
+
+    def draw(rng: np.random.Generator, m: int, odds: FloatArray) -> None:
+        factor = np.exp(sd[m] * rng.standard_normal(J))
+        draw_residuals(
+            rng, single, counts, odds, centre, lever, cases.therapist, factor, drawn[m], slope_drawn[m]
+        )
+
+    bits = np.random.PCG64([seed, 1])
+    rng = np.random.Generator(bits)
+    if single:
+        # A patient takes one random number, so that it is known where each draw begins: those of like SD
+        # share their odds, and threads share the draws.
+        begins = []
+        for _ in range(M):
+            begins.append(bits.state)
+            rng.standard_normal(J)
+            bits.advance(len(p))
+
+        def work(value: float) -> None:
+            own, odds = np.random.Generator(np.random.PCG64(0)), odds_at(value)
+            for m in np.flatnonzero(sd == value).tolist():
+                own.bit_generator.state = begins[m]
+                draw(own, m, odds)
+
+        map_partitions(work, np.unique(sd).tolist())
+    else:
+        for m in range(M):
+            draw(rng, m, odds_at(float(sd[m])))
     return Replicates(
         n=n,
         sd=np.sqrt((drawn**2).mean(axis=0)),

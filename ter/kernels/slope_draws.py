@@ -9,12 +9,28 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ter.kernels._jit import FAST, LEAN
-from ter.kernels.lanes import NO_SKEWNESS, SQRT_HALF, skew_shape
+from ter.kernels.lanes import LANES, NO_SKEWNESS, logarithms, skew_shape
 from ter.kernels.rows import ETA_MAX, FloatArray, IntArray, Rows, clamp, exponentials, most_rows
-from ter.kernels.slope import NEAR, integrate_unit, moments_of_e, scratch
+from ter.kernels.slope_lanes import integrate_lanes, load_draws, moments_of_lanes
 from ter.kernels.tables import read_table
 
 FloatArray32 = NDArray[np.float32]
+
+
+@njit(**FAST)
+def room(
+    lo: int, hi: int, rows: Rows, T: int, K: int
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Room for `load_draws` and `integrate_lanes`: own, direction (n, LANES); t, weight; e, share."""
+    most = most_rows(lo, hi, rows)
+    return (
+        np.empty((most, LANES)),
+        np.empty((most, LANES)),
+        np.empty((T, LANES)),
+        np.empty((T, LANES)),
+        np.empty((T, K, LANES)),
+        np.empty((T, K, LANES)),
+    )
 
 
 @njit(**FAST)
@@ -38,52 +54,72 @@ def condition_slopes(
 ) -> None:
     """For therapists lo to hi and draws d0, d0 + 1, ...: log L_j, and moments of (u_j, w_j).
 
-    Read: eta (draws, n), the linear predictor of these therapists' rows without them. Added to: log_lik (D,).
+    Read: eta (n, draws), the linear predictor of these therapists' rows without them. Added to: log_lik (D,).
     Written: start (J, D, 2), the joint modes; given (J, D, 5): mean, SD and skewness of u, mean and SD of w.
     """
-    K = z_t.size
+    T = z_t.size
+    K = z.size
     first = rows.row_ptr[lo]
-    odds, f, product, shift = scratch(lo, hi, rows, K, z.size)
-    direction = np.empty(odds.shape[1])
-    t = np.empty(K)
-    weight = np.empty(K)
-    e = np.empty((K, z.size))
-    share = np.empty((K, z.size))
-    inner = np.empty((K, 3))
+    own, direction, t, weight, e, share = room(lo, hi, rows, T, K)
+    scale = np.empty(LANES)
+    start_t = np.empty(LANES)
+    start_e = np.empty(LANES)
+    found = np.empty(LANES)
+    along = np.empty(LANES)
+    spread = np.empty(LANES)
+    moments = np.empty((5, LANES))
     for j in range(lo, hi):
         a = rows.row_ptr[j]
-        n = rows.row_ptr[j + 1] - a
-        at = np.zeros(2)
-        for c in range(eta.shape[0]):
-            d = d0 + c
-            for i in range(n):
-                direction[i] = kappa[d] + sigma_w[d] * severity[a + i]
-            log_lik[d] += integrate_unit(
-                eta[c, a - first : a - first + n], direction[:n], rows.y[a : a + n], rows.trials[a : a + n],
-                rows.binary, s[d], z_t, log_w_t, z, log_w, NEAR, at,
-                odds, f, product, shift, t, weight, e, share,
+        b = rows.row_ptr[j + 1]
+        start_t[:] = 0.0
+        start_e[:] = 0.0
+        for at in range(0, eta.shape[1], LANES):
+            live = load_draws(j, first, rows, severity, eta, d0, at, kappa, sigma_w, own, direction)
+            for c in range(LANES):
+                scale[c] = s[d0 + at + min(c, live - 1)]
+            integrate_lanes(
+                own[: b - a], direction[: b - a], rows.y[a:b], rows.trials[a:b], rows.binary, scale,
+                z_t, log_w_t, z, log_w, start_t, start_e, t, weight, e, share, found,
             )  # fmt: skip
-            start[j, d, 0] = at[0]
-            start[j, d, 1] = at[1]
-            u1 = 0.0
-            t1 = 0.0
-            for k in range(K):
-                inner[k, 0], inner[k, 1], inner[k, 2] = moments_of_e(e[k], share[k])
-                u1 += weight[k] * (kappa[d] * t[k] + inner[k, 0])
-                t1 += weight[k] * t[k]
-            u2 = 0.0
-            u3 = 0.0
-            t2 = 0.0
-            for k in range(K):
-                r = kappa[d] * t[k] + inner[k, 0] - u1
-                u2 += weight[k] * (r * r + inner[k, 1])
-                u3 += weight[k] * (r * r * r + 3.0 * r * inner[k, 1] + inner[k, 2])
-                t2 += weight[k] * (t[k] - t1) ** 2
-            given[j, d, 0] = u1
-            given[j, d, 1] = math.sqrt(max(u2, 1e-300))
-            given[j, d, 2] = u3 / max(u2, 1e-300) ** 1.5
-            given[j, d, 3] = sigma_w[d] * t1
-            given[j, d, 4] = sigma_w[d] * math.sqrt(t2)
+            for c in range(LANES):
+                d = d0 + at + min(c, live - 1)
+                along[c] = kappa[d]
+                spread[c] = sigma_w[d]
+            moments_of_lanes(t, weight, e, share, along, spread, moments)
+            for c in range(live):
+                d = d0 + at + c
+                log_lik[d] += found[c]
+                start[j, d, 0] = start_t[c]
+                start[j, d, 1] = start_e[c]
+                for k in range(5):
+                    given[j, d, k] = moments[k, c]
+
+
+@njit(**FAST)
+def count_along(
+    eta: FloatArray,
+    severity: FloatArray,
+    trials: FloatArray,
+    w: FloatArray,
+    low: float,
+    steps: float,
+    counts: FloatArray,
+) -> None:
+    """Add patients to their bins of eta + w severity, for each w: counts (W, bins), `steps` bins a unit.
+
+    A patient is split over three bins as in `ter.kernels.tables.count_predictors`.
+    """
+    last = counts.shape[1] - 2.0
+    for i in range(eta.size):
+        n = trials[i]
+        for k in range(w.size):
+            position = clamp((eta[i] + w[k] * severity[i] - low) * steps, 1.0, last)
+            b = int(position + 0.5)
+            t = position - b
+            square = t * t
+            counts[k, b - 1] += n * 0.5 * (square - t)
+            counts[k, b] += n * (1.0 - square)
+            counts[k, b + 1] += n * 0.5 * (square + t)
 
 
 @njit(**FAST)
@@ -92,7 +128,7 @@ def rates_of_counts(
 ) -> None:
     """T(u) = mean over patients of expit(eta + u), and its slope, at u0, u0 + step, ...: table (2, n).
 
-    Bin b of counts (bins,), as `count_predictors` leaves them, is centred on low + b width; bins without
+    Bin b of counts (bins,), as `count_along` leaves them, is centred on low + b width; bins without
     patients are passed over.
     """
     odds = np.empty(counts.size)
@@ -170,68 +206,87 @@ def rate_slopes(
 ) -> None:
     """For therapists lo to hi and draws d0, d0 + 1, ...: the standardised rate T(u_j, w_j).
 
-    Read: eta (draws, n) as in `condition_slopes`; rates (draws, W, 2, n), T for w0, w0 + dw, ... and u0, u0 +
+    Read: eta (n, draws) as in `condition_slopes`; rates (draws, W, 2, n), T for w0, w0 + dw, ... and u0, u0 +
     step, ...; w0 and dw (draws,). Added to: sums (J, 2), means of T and of the successes that are predicted a
     patient. Written: ter (J, D), mean of T; logit (J, D, 3), mean, SD and skewness of logit T.
     """
-    K = z_t.size
+    T = z_t.size
+    K = z.size
     first = rows.row_ptr[lo]
-    odds, f, product, shift = scratch(lo, hi, rows, K, z.size)
-    direction = np.empty(odds.shape[1])
-    t = np.empty(K)
-    weight = np.empty(K)
-    e = np.empty((K, z.size))
-    share = np.empty((K, z.size))
-    logits = np.empty((K, z.size))
-    at = np.empty(2)
+    own, direction, t, weight, e, share = room(lo, hi, rows, T, K)
+    scale = np.empty(LANES)
+    start_t = np.empty(LANES)
+    start_e = np.empty(LANES)
+    found = np.empty(LANES)
+    rate = np.empty((T, K, LANES))
+    logits = np.empty((T, K, LANES))
+    shift = np.empty(logits.size, np.int64)
+    mean_e = np.empty(LANES)
+    mean_rate = np.empty(LANES)
+    mean = np.empty(LANES)
+    second = np.empty(LANES)
+    third = np.empty(LANES)
     rate_of_u = np.empty(rates.shape[2:])
     for j in range(lo, hi):
         a = rows.row_ptr[j]
-        n = rows.row_ptr[j + 1] - a
+        b = rows.row_ptr[j + 1]
         successes = 0.0
         patients = 0.0
-        for i in range(n):
-            successes += rows.y[a + i]
-            patients += rows.trials[a + i]
-        for c in range(eta.shape[0]):
-            d = d0 + c
-            for i in range(n):
-                direction[i] = kappa[d] + sigma_w[d] * severity[a + i]
-            at[0] = start[j, d, 0]
-            at[1] = start[j, d, 1]
-            integrate_unit(
-                eta[c, a - first : a - first + n], direction[:n], rows.y[a : a + n], rows.trials[a : a + n],
-                rows.binary, s[d], z_t, log_w_t, z, log_w, NEAR, at,
-                odds, f, product, shift, t, weight, e, share,
+        for i in range(a, b):
+            successes += rows.y[i]
+            patients += rows.trials[i]
+        for at in range(0, eta.shape[1], LANES):
+            live = load_draws(j, first, rows, severity, eta, d0, at, kappa, sigma_w, own, direction)
+            for c in range(LANES):
+                d = d0 + at + min(c, live - 1)
+                scale[c] = s[d]
+                start_t[c] = start[j, d, 0]
+                start_e[c] = start[j, d, 1]
+            integrate_lanes(
+                own[: b - a], direction[: b - a], rows.y[a:b], rows.trials[a:b], rows.binary, scale,
+                z_t, log_w_t, z, log_w, start_t, start_e, t, weight, e, share, found,
             )  # fmt: skip
-            rate = 0.0
-            mean_e = 0.0
-            mean = 0.0
-            for k in range(K):
-                blend(rates[c], w0[c], dw[c], sigma_w[d] * t[k], rate_of_u)
-                for m in range(z.size):
-                    x = weight[k] * share[k, m]
-                    T = clamp(read_table(rate_of_u, u0, step, kappa[d] * t[k] + e[k, m]), 1e-12, 1.0 - 1e-12)
-                    logits[k, m] = math.log(T / (1.0 - T))
-                    rate += x * T
-                    mean_e += x * e[k, m]
-                    mean += x * logits[k, m]
-            second = 0.0
-            third = 0.0
-            for k in range(K):
-                for m in range(z.size):
-                    x = weight[k] * share[k, m]
-                    r = logits[k, m] - mean
-                    second += x * r * r
-                    third += x * r * r * r
-            ter[j, d] = rate
-            logit[j, d, 0] = mean
-            logit[j, d, 1] = math.sqrt(max(second, 1e-20))
-            logit[j, d, 2] = third / max(second, 1e-20) ** 1.5
-            sums[j, 0] += weights[d] * rate
-            if patients > 0.0:
-                # The mean score of e is zero: E[sum of y - n p] = E[e] / s^2.
-                sums[j, 1] += weights[d] * (successes - mean_e / (s[d] * s[d])) / patients
+            rate[:] = 0.5
+            for c in range(live):
+                d = d0 + at + c
+                for k in range(T):
+                    blend(rates[at + c], w0[at + c], dw[at + c], sigma_w[d] * t[k, c], rate_of_u)
+                    for m in range(K):
+                        u = kappa[d] * t[k, c] + e[k, m, c]
+                        rate[k, m, c] = clamp(read_table(rate_of_u, u0, step, u), 1e-12, 1.0 - 1e-12)
+            flat = logits.reshape(-1)
+            whole = rate.reshape(-1)
+            for i in range(flat.size):
+                flat[i] = whole[i] / (1.0 - whole[i])
+            logarithms(flat, flat, shift)
+            mean_rate[:] = 0.0
+            mean_e[:] = 0.0
+            mean[:] = 0.0
+            second[:] = 0.0
+            third[:] = 0.0
+            for k in range(T):
+                for m in range(K):
+                    for c in range(LANES):
+                        share[k, m, c] *= weight[k, c]
+                        mean_rate[c] += share[k, m, c] * rate[k, m, c]
+                        mean_e[c] += share[k, m, c] * e[k, m, c]
+                        mean[c] += share[k, m, c] * logits[k, m, c]
+            for k in range(T):
+                for m in range(K):
+                    for c in range(LANES):
+                        r = logits[k, m, c] - mean[c]
+                        second[c] += share[k, m, c] * r * r
+                        third[c] += share[k, m, c] * r * r * r
+            for c in range(live):
+                d = d0 + at + c
+                ter[j, d] = mean_rate[c]
+                logit[j, d, 0] = mean[c]
+                logit[j, d, 1] = math.sqrt(max(second[c], 1e-20))
+                logit[j, d, 2] = third[c] / max(second[c], 1e-20) ** 1.5
+                sums[j, 0] += weights[d] * mean_rate[c]
+                if patients > 0.0:
+                    # The mean score of e is zero: E[sum of y - n p] = E[e] / s^2.
+                    sums[j, 1] += weights[d] * (successes - mean_e[c] / (s[d] * s[d])) / patients
 
 
 @njit(**FAST)
@@ -254,7 +309,7 @@ def expect_slopes(
 ) -> None:
     """For therapists lo to hi and draws d0, d0 + 1, ...: expected rates, (u, w) drawn from N(0, Sigma).
 
-    Read: eta (draws, n) as in `condition_slopes`; rule (D,), the row of nodes and half that each draw takes:
+    Read: eta (n, draws) as in `condition_slopes`; rule (D,), the row of nodes and half that each draw takes:
     the positive nodes of a Gauss-Hermite rule with their weights, which sum to 1/2, then zeros. Written:
     expected (J, D), means over the patients. Added to: row_expected (N,).
     """
@@ -270,13 +325,12 @@ def expect_slopes(
         n = rows.row_ptr[j + 1] - a
         if n == 0:
             continue
-        for c in range(eta.shape[0]):
+        for c in range(eta.shape[1]):
             d = d0 + c
-            own = eta[c, a - first : a - first + n]
             for i in range(n):
                 along = kappa[d] + sigma_w[d] * severity[a + i]
                 spread[i] = math.sqrt(s[d] * s[d] + along * along)
-                odds[i] = clamp(own[i], -ETA_MAX, ETA_MAX)
+                odds[i] = clamp(eta[a - first + i, c], -ETA_MAX, ETA_MAX)
                 mean[i] = 0.0
             exponentials(odds[:n], odds[:n], shift[:n])
             for m in range(nodes.shape[1]):
@@ -299,27 +353,41 @@ def expect_slopes(
 
 @njit(**FAST)
 def mix_distributions(
-    lo: int, hi: int, weights: FloatArray, moments: FloatArray, grid: FloatArray, cdf: FloatArray
+    lo: int,
+    hi: int,
+    weights: FloatArray,
+    moments: FloatArray,
+    grid: FloatArray,
+    normal: FloatArray,
+    reach: float,
+    step: float,
+    cdf: FloatArray,
 ) -> None:
     """Distribution functions of therapists lo to hi on their grids (J, G), mixed over the draws.
 
     Read: moments (J, D, 3 or more), mean, SD and skewness at each draw, from which its distribution follows
-    as in `ter.kernels.lanes.conditional_cdf`. Written: cdf (J, G).
+    as in `ter.kernels.lanes.conditional_cdf`; normal (2, n), the standard normal distribution function and
+    its slope at -reach, -reach + step, ... Written: cdf (J, G).
     """
+    G = grid.shape[1]
+    y = np.empty(G)
+    bits = np.empty(G, np.int64)
     for j in range(lo, hi):
         cdf[j] = 0.0
         for d in range(weights.size):
             mean = moments[j, d, 0]
             scale = 1.0 / moments[j, d, 1]
             skewness = moments[j, d, 2]
-            half = 0.5 * weights[d]
             if abs(skewness) < NO_SKEWNESS:
-                for g in range(grid.shape[1]):
-                    cdf[j, g] += half * math.erfc(-SQRT_HALF * scale * (grid[j, g] - mean))
-                continue
-            a, q = skew_shape(skewness)
-            sign = 1.0 if skewness > 0.0 else -1.0
-            for g in range(grid.shape[1]):
-                above = max(1.0 + q * sign * scale * (grid[j, g] - mean), 1e-300)
-                y = (math.log(above) + 0.5 * a * a) / a
-                cdf[j, g] += half * math.erfc(-SQRT_HALF * sign * y)
+                for g in range(G):
+                    y[g] = scale * (grid[j, g] - mean)
+            else:
+                a, q = skew_shape(skewness)
+                sign = 1.0 if skewness > 0.0 else -1.0
+                for g in range(G):
+                    y[g] = max(1.0 + q * sign * scale * (grid[j, g] - mean), 1e-300)
+                logarithms(y, y, bits)
+                for g in range(G):
+                    y[g] = sign * (y[g] + 0.5 * a * a) / a
+            for g in range(G):
+                cdf[j, g] += weights[d] * read_table(normal, -reach, step, clamp(y[g], -reach, reach))

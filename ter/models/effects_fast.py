@@ -17,6 +17,7 @@ from ter.models.effects_marginal import (
     EffectsDraws,
     Given,
     condition,
+    expect_draws,
     marginalise_effects,
     mix,
     rate_draws,
@@ -172,12 +173,15 @@ def fit_effects_fast(
         weights = weigh(posterior, draws, given)
         last = round_ == MAX_ROUNDS
         if effective(weights) >= ENOUGH or last:
-            rated = rate_draws(posterior, draws, given, weights)
             means, sds = given.moments[:, :, 0], given.moments[:, :, 1]
             u_sd = mix(means, sds, weights)[1]
-            error = MonteCarloError.of_draws(weights, means, u_sd, rated.ter, rated.expected)
-            if last or good_enough(error):
-                break
+            expected = expect_draws(posterior, draws, weights)
+            # TERs take longest: they wait until all else is good enough.
+            if last or good_enough(MonteCarloError.of_draws(weights, means, u_sd, None, expected[0])):
+                rated = rate_draws(posterior, draws, given, weights, expected)
+                error = MonteCarloError.of_draws(weights, means, u_sd, rated.ter, rated.expected)
+                if last or good_enough(error):
+                    break
         proposal, n_draws = adapt(proposal, draws, weights), 2 * n_draws
     b, scales = weights @ draws.b, mean_scales(draws, weights)
     twice = EffectsPosterior(design, layout, more_nodes(nodes), priors)

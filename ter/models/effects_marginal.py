@@ -7,21 +7,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from ter.features.design import Design, FloatArray
 from ter.kernels.parallel import map_partitions
 from ter.kernels.slope_draws import (
     condition_slopes,
+    count_along,
     expect_slopes,
     mix_distributions,
     rate_slopes,
     rates_of_counts,
 )
-from ter.kernels.tables import BINS, count_predictors
 from ter.models.effects_posterior import EffectsPosterior, Scales
 from ter.models.layout import Layout
 from ter.models.marginal import ETA_LIMIT, GRID, GRID_REACH, REACH, rate_rule
 from ter.models.posterior import Posterior
+from ter.models.priors import LOG_2PI
 from ter.models.quadrature import nodes_and_log_weights
 from ter.models.slope_result import SlopePosterior
 from ter.models.weighted import TAILS
@@ -38,7 +40,6 @@ REACH_W = 4.5
 SLOPE_REACH = 4.5
 #: Nodes in each dimension that integrate a rating at a draw; the likelihood takes all.
 RATING_NODES = 7
-ROWS_AT_ONCE = 8192
 #: Bins a unit of log-odds in which patients are counted: a mean rate is off by less than 0.002 points.
 RATE_BINS = 8
 #: Steps a unit that an SD is rounded up to before nodes for expected rates are chosen.
@@ -47,6 +48,12 @@ SD_STEPS = 4.0
 ROWS_A_RUN = 64
 MOST_RUNS = 64
 DRAWS_AT_ONCE = 64
+#: Steps of the table of the normal distribution function, and its reach: interpolation is off by less
+#: than 2e-10.
+CDF_STEP = 1.0 / 64.0
+CDF_REACH = 8.5
+
+Expected = tuple[NDArray[np.float32], FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +126,7 @@ def predictors(
     row_ptr = posterior.layout.rows.row_ptr
     rows = posterior.X[row_ptr[run[0]] : row_ptr[run[1]]]
     for d in range(first, last, DRAWS_AT_ONCE):
-        yield d, np.ascontiguousarray(draws.b[d : min(d + DRAWS_AT_ONCE, last)] @ rows.T)
+        yield d, rows @ draws.b[d : min(d + DRAWS_AT_ONCE, last)].T
 
 
 def condition(posterior: EffectsPosterior, draws: EffectsDraws) -> Given:
@@ -175,8 +182,6 @@ def tabulate(
     W = int(np.clip(np.ceil((high - low).max() / W_STEP) + 1, 4, MOST_W))
     dw = np.maximum((high - low) / (W - 1), 1e-6)
     rates = np.empty((last - first, W, 2, n))
-    unit = RATE_BINS / BINS
-    none = np.zeros(ROWS_AT_ONCE, np.int64)
 
     def work(c: int) -> None:
         at = low[c] + dw[c] * np.arange(W)
@@ -185,10 +190,7 @@ def tabulate(
         start = float(np.floor(max(eta.min() - reach, -ETA_LIMIT))) - 1.0
         end = float(np.ceil(min(eta.max() + reach, ETA_LIMIT))) + 1.0
         counts = np.zeros((W, int((end - start) * RATE_BINS) + 2))
-        for i in range(0, eta.size, ROWS_AT_ONCE):
-            part = slice(i, i + ROWS_AT_ONCE)
-            by_w = (eta[part, None] + severity[part, None] * at) * unit
-            count_predictors(by_w, np.zeros((1, W)), none[: len(by_w)], trials[part], 0, start * unit, counts)
+        count_along(eta, severity, trials, at, start, RATE_BINS, counts)
         for k in range(W):
             rates_of_counts(counts[k], start, 1.0 / RATE_BINS, u0, U_STEP, rates[c, k])
 
@@ -221,14 +223,20 @@ class Rated:
     row_expected: FloatArray
 
 
-def rate_draws(posterior: EffectsPosterior, draws: EffectsDraws, given: Given, weights: FloatArray) -> Rated:
-    """Integrate the rates over (u, w) at every draw."""
+def rate_draws(
+    posterior: EffectsPosterior,
+    draws: EffectsDraws,
+    given: Given,
+    weights: FloatArray,
+    expected: Expected | None = None,
+) -> Rated:
+    """Integrate the rates over (u, w) at every draw; `expected` is what `expect_draws` gave, if asked."""
     lay, like = posterior.layout, posterior.likelihood
     J, D = lay.n_inner, len(weights)
     at = ScalesOfDraws.of(draws)
     rule = nodes_and_log_weights(min(RATING_NODES, like.rule[0].size))
     rule_t = rule if posterior.slopes else like.rule_t
-    expected = expect_draws(posterior, draws, weights)
+    expected = expected or expect_draws(posterior, draws, weights)
     found = Rated(np.zeros((J, D), np.float32), np.empty((J, D, 3)), np.zeros((J, 2)), *expected)
     for first in range(0, D, DRAWS_AT_ONCE):
         last = min(first + DRAWS_AT_ONCE, D)
@@ -248,9 +256,7 @@ def rate_draws(posterior: EffectsPosterior, draws: EffectsDraws, given: Given, w
     return found
 
 
-def expect_draws(
-    posterior: EffectsPosterior, draws: EffectsDraws, weights: FloatArray
-) -> tuple[NDArray[np.float32], FloatArray]:
+def expect_draws(posterior: EffectsPosterior, draws: EffectsDraws, weights: FloatArray) -> Expected:
     """Expected rates: (J, D) at each draw, and the posterior mean of each row's (N,)."""
     lay, like = posterior.layout, posterior.likelihood
     at = ScalesOfDraws.of(draws)
@@ -277,7 +283,12 @@ def expect_draws(
 def distributions(layout: Layout, weights: FloatArray, moments: FloatArray, grid: FloatArray) -> FloatArray:
     """Distribution functions (J, G) on grids, mixed over the draws, from moments (J, D, 3 or more)."""
     cdf = np.empty_like(grid)
-    map_partitions(lambda run: mix_distributions(*run, weights, moments, grid, cdf), runs(layout))
+    x = np.arange(-CDF_REACH, CDF_REACH + CDF_STEP, CDF_STEP)
+    normal = np.stack([ndtr(x), np.exp(-0.5 * x**2 - 0.5 * LOG_2PI)])
+    map_partitions(
+        lambda run: mix_distributions(*run, weights, moments, grid, normal, CDF_REACH, CDF_STEP, cdf),
+        runs(layout),
+    )
     return np.asarray(np.maximum.accumulate(np.clip(cdf, 0.0, 1.0), axis=1))
 
 

@@ -180,12 +180,13 @@ class MonteCarloError:
         weights: FloatArray,
         mean: NDArray[Any],
         sd: FloatArray,
-        ter: NDArray[Any],
+        ter: NDArray[Any] | None,
         expected: NDArray[Any],
     ) -> MonteCarloError:
         """From the spread of PARTS consecutive parts of the draws, each of which is a Sobol set of its own.
 
         The arguments are those of `Posterior`: mean, ter and expected (J, D) given each draw, sd (J,) of u.
+        TERs that are not known yet have no error.
 
         The whole is better than independent parts would make it, whose error is that of a part over 2, since
         they balance each other; at its best a Sobol set has that over 4. Between the two stands 3.
@@ -200,7 +201,7 @@ class MonteCarloError:
 
         return cls(
             error(mean, sd),
-            100.0 * error(ter, 1.0),
+            0.0 if ter is None else 100.0 * error(ter, 1.0),
             100.0 * error(expected, 1.0),
         )
 

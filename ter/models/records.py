@@ -89,7 +89,7 @@ class Record:
     ----------
     converged : bool
     iterations : int
-        Newton iterations (engine "ml"), evaluations of derivatives (engine "fast"), or draws of all chains
+        Steps of the ascent (engine "ml"), evaluations of derivatives (engine "fast"), or draws of all chains
         with those that tune (engine "nuts").
     gradient_norm : float
         Largest gradient at the optimum, in units of one over the standard error; NaN for engine "nuts".

@@ -10,6 +10,7 @@ from scipy.stats import kstest, kurtosis, norm, skew
 from ter.checks.cases import Cases
 from ter.checks.predictive import linear_predictor, replicate, sd_draws, spread, two_sided, upper_p
 from ter.checks.residuals import normality, severity_slope
+from ter.kernels import parallel
 
 M = 150
 
@@ -43,6 +44,29 @@ def checked(seed, **options):
 @pytest.fixture(scope="module")
 def right():
     return [checked(seed) for seed in range(60)]
+
+
+@pytest.mark.parametrize("patients", [1, 9, 300])
+def test_draws_are_those_of_numpy_on_any_number_of_threads(monkeypatch, patients):
+    """A loop in NumPy, draw after draw; with 300 patients NumPy inverts no distribution function."""
+    rng = np.random.default_rng(8)
+    cases, severity = drawn_cases(rng, therapists=15, caseload=12)
+    n = np.full(severity.size, float(patients)) if patients == 1 else rng.integers(1, patients, severity.size)
+    cases, sd = replace(cases, n=n.astype(np.float64)), rng.choice([0.0, 0.3, 0.5], 30)
+    lever = severity - (cases.by_therapist(n * severity) / cases.by_therapist(n))[cases.therapist]
+    numpy, residual, slope = np.random.default_rng([5, 1]), [], []
+    for value in sd:
+        effect = (value * numpy.standard_normal(15))[cases.therapist]
+        rate = 1 / (1 + np.exp(-(linear_predictor(cases.expected, value) + effect)))
+        y = numpy.random(rate.size) < rate if patients == 1 else numpy.binomial(cases.n.astype(int), rate)
+        residual.append(cases.by_therapist(y - n * cases.expected))
+        slope.append(cases.by_therapist(lever * (y - n * cases.expected)))
+    for threads in (1, 3):
+        monkeypatch.setattr(parallel.numba, "get_num_threads", lambda threads=threads: threads)
+        found = replicate(cases, sd, 5, severity)
+        # Sums of some ten rounded numbers each.
+        np.testing.assert_allclose(found.drawn, residual, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(found.slope_drawn, slope, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("statistic", ["sd", "range", "furthest", "chi_square"])
