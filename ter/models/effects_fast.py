@@ -26,9 +26,9 @@ from ter.models.effects_posterior import Centre, EffectsPosterior, Scales, condi
 from ter.models.fast import DRAWS, ENOUGH, FastResult, MonteCarloError, effective
 from ter.models.layout import Layout
 from ter.models.marginal import normalise
-from ter.models.ml import starting_beta
 from ter.models.priors import LOG_2PI, Priors
 from ter.models.slope import Sigma
+from ter.models.start import EarlierFit, from_nothing
 
 #: Nodes that place the proposal: the weights correct what they miss.
 ROUGH_NODES = 7
@@ -141,6 +141,7 @@ def fit_effects_fast(
     seed: int,
     n_draws: int = DRAWS,
     priors: Priors = Priors(),  # noqa: B008 - frozen
+    earlier: EarlierFit | None = None,
 ) -> FastResult:
     """Fit the model of a design with a severity, a third factor, or both.
 
@@ -156,14 +157,15 @@ def fit_effects_fast(
     n_draws : int
         Draws of the first round, a power of 2.
     priors : Priors
+    earlier : EarlierFit, optional
+        Where the search for the middle of the posterior begins.
     """
     rough = EffectsPosterior(design, layout, min(nodes, ROUGH_NODES), priors)
-    start = np.zeros(rough.X.shape[1])
-    start[: rough.n_beta] = starting_beta(layout)
-    centre = find_centre(rough, start)
+    q, b = rough.beginning(from_nothing(design, layout) if earlier is None else earlier)
+    centre = find_centre(rough, q, b)
     posterior = EffectsPosterior(design, layout, nodes, priors)
     factor = np.asarray(np.linalg.cholesky(centre.covariance), np.float64)
-    proposal = Proposal(centre.q, factor, np.zeros(start.size), np.ones(start.size))
+    proposal = Proposal(centre.q, factor, np.zeros(b.size), np.ones(b.size))
     # The first draws, integrated with few nodes, only move the proposal to where the posterior is.
     draws = draw_effects(rough, centre, proposal, seed, n_draws)
     proposal = adapt(proposal, draws, weigh(rough, draws, condition(rough, draws)))

@@ -13,11 +13,11 @@ from ter.features.design import Design, FloatArray
 from ter.models.climb import ascend, covariance_inside, gradient_norm, rough_units, widened
 from ter.models.layout import Layout, arrange
 from ter.models.mixed import MixedLikelihood
-from ter.models.ml import LOWEST_LOG_SD, MIN_NODES, START_SD, START_SDS, Estimates, starting_beta
+from ter.models.ml import LOWEST_LOG_SD, MIN_NODES, START_SDS, Estimates
 from ter.models.newton import Optimum
 from ter.models.slope import Sigma, SlopeLikelihood
 from ter.models.slope_result import SlopeEstimates
-from ter.models.start import EarlierFit
+from ter.models.start import EarlierFit, from_nothing
 
 #: A correlation nearer to +-1 than this cannot be told from it.
 CORRELATION_EDGE = 1e-5
@@ -147,27 +147,23 @@ def fit_effects(design: Design, nodes: int, earlier: EarlierFit | None = None) -
         If the number of nodes does not suit the model.
     """
     model = model_of(design, nodes)
-    start = starting_point(model, earlier)
+    start = starting_point(model, from_nothing(design, model.layout) if earlier is None else earlier)
     units = model.units if earlier is None else widened(model.units, standard_errors(model, earlier))
     found = ascend(model.likelihood.evaluate, start, units, model.lowest)
     return describe(design, model, found)
 
 
-def starting_point(model: EffectsModel, earlier: EarlierFit | None) -> FloatArray:
+def starting_point(model: EffectsModel, earlier: EarlierFit) -> FloatArray:
     """Where the ascent in (beta, theta) begins."""
-    if earlier is None:
-        beta, sd = starting_beta(model.layout), dict.fromkeys(model.names, START_SD)
-        sigma = Sigma(START_SD, START_SD, 0.0) if model.slope else None
-    else:
-        beta, sd, sigma = earlier.beta, earlier.sd, earlier.sigma
-    log_sd = np.log(np.clip([sd[name] for name in model.names], *START_SDS))
+    sigma = earlier.sigma
+    log_sd = np.log(np.clip([earlier.sd[name] for name in model.names], *START_SDS))
     if sigma is None:
-        return np.concatenate([beta, log_sd])
+        return np.concatenate([earlier.beta, log_sd])
     sd_w = float(np.clip(sigma.sd_w, *START_SDS))
     # At +-1 the likelihood is flat in the correlation, as it is in log sd at zero.
     rho = float(np.clip(sigma.correlation, -START_CORRELATION, START_CORRELATION))
     factor = [log_sd[0], rho * sd_w, np.log(sd_w) + 0.5 * np.log1p(-rho * rho)]
-    return np.concatenate([beta, factor, log_sd[1:]])
+    return np.concatenate([earlier.beta, factor, log_sd[1:]])
 
 
 def standard_errors(model: EffectsModel, earlier: EarlierFit) -> FloatArray:

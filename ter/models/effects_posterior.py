@@ -19,13 +19,19 @@ from ter.models.layout import Layout
 from ter.models.newton import maximise
 from ter.models.priors import LOG_2PI, Priors
 from ter.models.slope import Sigma, SlopeLikelihood, SlopePass
+from ter.models.start import EarlierFit
 
 #: Services and levels of a third factor, which are kept together in one dense matrix.
 MOST_LEVELS = 400
 MODE_TOLERANCE = 1e-6
+#: Near the middle, where what is left of a mode must not show in differences of values.
+EXACT_TOLERANCE = 1e-13
 LARGEST_SCORE = 8.0
-#: Where the search for the SDs begins: at 0.3.
-START_SCORE = -0.7
+#: Steps of differences in q.
+STEP = 0.1
+#: The search ends when a step in q is below this, after so many steps at the most.
+LAST_STEP = 1e-8
+MOST_LAST_STEPS = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +56,19 @@ def half_normal(q: float, scale: float) -> float:
     # 1 - F = Phi(-q): each tail by the formula that keeps its digits.
     value = -ndtri(0.5 * ndtr(-q)) if q > 0.0 else ndtri(0.5 + 0.5 * ndtr(q))
     return max(scale * float(value), 1e-6)
+
+
+def score_of_half_normal(sd: float, scale: float) -> float:
+    """The normal score of an SD: what `half_normal` undoes."""
+    # F = 2 Phi(sd / scale) - 1.
+    score = ndtri(2.0 * ndtr(sd / scale) - 1.0)
+    return float(np.clip(score, -LARGEST_SCORE, LARGEST_SCORE))
+
+
+def score_of_lkj_two(correlation: float) -> float:
+    """The normal score of a correlation: what `lkj_two` undoes."""
+    score = ndtri((2.0 + 3.0 * correlation - correlation**3) / 4.0)
+    return float(np.clip(score, -LARGEST_SCORE, LARGEST_SCORE))
 
 
 def lkj_two(q: float) -> float:
@@ -147,7 +166,16 @@ class EffectsPosterior:
         half = np.linalg.solve(np.linalg.cholesky(D), np.swapaxes(C, 1, 2)).reshape(-1, self.X.shape[1])
         return np.asarray(weighted.T @ self.X - half.T @ half)
 
-    def mode(self, q: FloatArray, start: FloatArray) -> Mode:
+    def beginning(self, earlier: EarlierFit) -> tuple[FloatArray, FloatArray]:
+        """Where a search for (q, b) begins: shapes (m,) and (B,)."""
+        names, sigma = ["therapist", *(g.name for g in self.outer)], earlier.sigma
+        q = [score_of_half_normal(earlier.sd[name], getattr(self.priors, name)) for name in names]
+        if sigma is not None:
+            q += [score_of_half_normal(sigma.sd_w, self.priors.slope), score_of_lkj_two(sigma.correlation)]
+        b = np.concatenate([earlier.beta, *(earlier.effects[g.name] for g in self.outer)])
+        return np.array(q), b
+
+    def mode(self, q: FloatArray, start: FloatArray, tolerance: float = MODE_TOLERANCE) -> Mode:
         """Laplace's approximation over b at given scales."""
         scales = self.scales(q)
         precision = self.precision(scales)
@@ -170,7 +198,7 @@ class EffectsPosterior:
             )
 
         found = maximise(
-            evaluate, lambda b: run(b).value + self.log_prior(b, scales), start, tolerance=MODE_TOLERANCE
+            evaluate, lambda b: run(b).value + self.log_prior(b, scales), start, tolerance=tolerance
         )
         data = found.information - np.diag(precision)
         _, log_det = np.linalg.slogdet(found.information)
@@ -222,58 +250,62 @@ class Centre:
     evaluations: int
 
 
-def find_centre(posterior: EffectsPosterior, start: FloatArray) -> Centre:
-    """Find the middle of the posterior.
+def find_centre(posterior: EffectsPosterior, q: FloatArray, b: FloatArray) -> Centre:
+    """Find the middle of the posterior; it does not show where the search began.
 
     Parameters
     ----------
     posterior : EffectsPosterior
-    start : ndarray, shape (B,)
-        Where the search for b begins.
+    q : ndarray, shape (m,)
+    b : ndarray, shape (B,)
+        Where the search begins.
     """
-    m, h = posterior.n_scores, 0.1
-    begin = np.full(m, START_SCORE) * _sds(posterior)
-    latest = posterior.mode(begin, start)
-    count = 0
+    m = posterior.n_scores
+    steps = STEP * np.eye(m)
+    latest, tolerance, count = b, MODE_TOLERANCE, 0
 
     def at(q: FloatArray) -> float:
         nonlocal latest, count
-        latest = posterior.mode(q, latest.b)
-        count += 1
-        return latest.log_marginal
+        mode = posterior.mode(q, latest, tolerance)
+        latest, count = mode.b, count + 1
+        return mode.log_marginal
+
+    def both_ways(q: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return np.array([at(q + s) for s in steps]), np.array([at(q - s) for s in steps])
 
     def evaluate(q: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         centre = at(q)
-        steps = h * np.eye(m)
-        up, down = np.array([at(q + s) for s in steps]), np.array([at(q - s) for s in steps])
-        information = np.diag(-(up - 2.0 * centre + down) / h**2)
+        up, down = both_ways(q)
+        information = np.diag(-(up - 2.0 * centre + down) / STEP**2)
         for a in range(m):
             for b in range(a):
                 both = at(q + steps[a] + steps[b])
-                information[a, b] = information[b, a] = -(both - up[a] - up[b] + centre) / h**2
+                information[a, b] = information[b, a] = -(both - up[a] - up[b] + centre) / STEP**2
         # Far from the mode the density need not be log-concave; the prior's own information is 1.
         smallest = float(np.linalg.eigvalsh(information)[0])
         if smallest < 0.5:
             information += (0.5 - smallest) * np.eye(m)
-        return centre, (up - down) / (2.0 * h), information
+        return centre, (up - down) / (2.0 * STEP), information
 
-    found = maximise(evaluate, at, begin, tolerance=1e-2, max_iterations=30, max_step=1.0)
-    mode = posterior.mode(found.x, latest.b)
-    steps = h * np.eye(m)
+    found = maximise(evaluate, at, q, tolerance=1e-2, max_iterations=30, max_step=1.0)
+    # On to where differences vanish: draws are a function of the middle, and must not be of the beginning.
+    q, tolerance = found.x, EXACT_TOLERANCE
+    for _ in range(MOST_LAST_STEPS):
+        up, down = both_ways(q)
+        step = np.linalg.solve(found.information, (up - down) / (2.0 * STEP))
+        if not np.abs(step).max() < 1.0:
+            break
+        q = q + step
+        if np.abs(step).max() < LAST_STEP:
+            break
+    _, _, information = evaluate(q)
+    mode = posterior.mode(q, latest, tolerance)
 
     def pull(q: FloatArray) -> FloatArray:
         return np.asarray(posterior.X.T @ posterior.run(mode.b, posterior.scales(q)).residual)
 
-    drift = np.column_stack([(pull(found.x + s) - pull(found.x - s)) / (2.0 * h) for s in steps])
-    return Centre(found.x, np.asarray(np.linalg.inv(found.information), np.float64), mode, drift, count)
-
-
-def _sds(posterior: EffectsPosterior) -> FloatArray:
-    """1 for the scores of standard deviations, 0 for that of the correlation."""
-    out = np.ones(posterior.n_scores)
-    if posterior.slopes:
-        out[-1] = 0.0
-    return out
+    drift = np.column_stack([(pull(q + s) - pull(q - s)) / (2.0 * STEP) for s in steps])
+    return Centre(q, np.asarray(np.linalg.inv(information), np.float64), mode, drift, count)
 
 
 def conditional_of_b(

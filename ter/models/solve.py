@@ -102,7 +102,7 @@ def solve_fast(
         layout = arrange(design, design.therapist, None)
 
         def fit(nodes: int) -> FastResult:
-            return fit_effects_fast(design, layout, nodes, seed, priors=priors)
+            return fit_effects_fast(design, layout, nodes, seed, priors=priors, earlier=earlier)
 
     else:
         layout = arrange(design, design.therapist, design.service)

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from ter.features.design import Design, FloatArray, Grouping, Severity
-from ter.models.ml import Start
+from ter.models.layout import Layout
+from ter.models.ml import Start, starting_beta
 from ter.models.slope import Sigma
 from ter.models.weighted import TAILS
 
@@ -54,6 +55,19 @@ class EarlierFit:
             v=np.zeros(0) if outer is None else self.effects[outer.name],
             log_sd_se=np.array([self.log_sd_se[name] for name in names]),
         )
+
+
+def from_nothing(design: Design, layout: Layout) -> EarlierFit:
+    """Where a search begins that follows no other: the overall rate, no effects, usual SDs."""
+    groups = [g for g in (design.therapist, design.service, design.further) if g is not None]
+    names = [*(g.name for g in groups), "therapist slope"]
+    return EarlierFit(
+        beta=starting_beta(layout),
+        sd=dict.fromkeys(names, START_SD),
+        log_sd_se=dict.fromkeys(names, np.nan),
+        effects={g.name: np.zeros(len(g.levels)) for g in groups},
+        sigma=None if design.severity is None else Sigma(START_SD, START_SD, 0.0),
+    )
 
 
 def from_earlier(fit: Fit, design: Design) -> EarlierFit:

@@ -9,8 +9,18 @@ from test_slope import sloped
 import ter
 from ter.errors import OptionError
 from ter.features import build_design
+from ter.models.effects_posterior import (
+    EffectsPosterior,
+    find_centre,
+    half_normal,
+    lkj_two,
+    score_of_half_normal,
+    score_of_lkj_two,
+)
+from ter.models.layout import arrange
+from ter.models.priors import Priors
 from ter.models.slope_views import effect_variance
-from ter.models.start import from_earlier
+from ter.models.start import from_earlier, from_nothing
 
 COLUMNS = [ter.linear("x0"), ter.linear("x1"), ter.linear("x2")]
 
@@ -82,12 +92,14 @@ def test_maximum_likelihood_is_the_same_from_an_earlier_fit(seed, nodes, service
     assert fits[0].log_likelihood == pytest.approx(fits[1].log_likelihood, abs=1e-9)
 
 
-def two_months(kind):
+def two_months(kind, therapists=48, caseload=24):
     """Tables of two months that share most rows; each has levels and a column that the other lacks."""
     if kind == "nested":
         design = nested(4, services=8, therapists=40, caseload=14)
     else:
-        design, _, _ = sloped(1, therapists=48, caseload=24, services=6, sd=(0.9, 0.5), sd_w=0.9)
+        design, _, _ = sloped(
+            1, therapists=therapists, caseload=caseload, services=6, sd=(0.9, 0.5), sd_w=0.9
+        )
     table = table_of(design)
     n, rng = len(table), np.random.default_rng(0)
     table["region"] = rng.integers(1, 7, n).astype(str)
@@ -130,6 +142,47 @@ def test_every_structure_begins_where_the_earlier_fit_ended(kind):
         np.testing.assert_allclose(again.groups["q95"], scratch[k].groups["q95"], rtol=1e-5)
         if again.severity is not None:
             np.testing.assert_allclose(again.slope["estimate"], scratch[k].slope["estimate"], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["slope", "third factor", "all"])
+def test_the_middle_of_a_posterior_does_not_show_where_its_search_began(kind):
+    months = two_months(kind)
+    options = {"outcome": "y", "case_mix": ter.CaseMix([ter.linear("x0"), ter.factor("kind")])}
+    first = ter.fit(months[0], engine="ml", **options, **KINDS[kind])
+    model = {"severity": None, "further": None, "service": "service_id"}
+    asked = {"severity" if k == "severity_slope" else k: v for k, v in KINDS[kind].items()}
+    design = build_design(months[1], therapist="therapist_id", **options, **(model | asked))
+    layout = arrange(design, design.therapist, None)
+    posterior = EffectsPosterior(design, layout, 7, Priors())
+    scratch, again = (
+        find_centre(posterior, *posterior.beginning(start))
+        for start in (from_nothing(design, layout), from_earlier(first, design))
+    )
+    assert again.evaluations < scratch.evaluations
+    assert again.mode.converged
+    # Draws follow from these: a tenth of what the answer may be off by.
+    for name in ("q", "covariance", "drift"):
+        np.testing.assert_allclose(getattr(again, name), getattr(scratch, name), atol=1e-7, err_msg=name)
+    np.testing.assert_allclose(again.mode.b, scratch.mode.b, atol=1e-7)
+
+
+def test_posterior_with_a_third_factor_begins_where_the_earlier_fit_ended():
+    months = two_months("third factor", therapists=16, caseload=16)
+    options = {"outcome": "y", "case_mix": ter.CaseMix([ter.linear("x0")]), "further": "region"}
+    first = ter.fit(months[0], engine="ml", **options)
+    scratch, again = (ter.fit(months[1], start=start, **options) for start in (None, first))
+    for a, b in ((again.fixed, scratch.fixed), (again.groups, scratch.groups)):
+        np.testing.assert_allclose(a.to_numpy(), b.to_numpy(), atol=1e-6, rtol=0)
+    for name in again.factors:
+        a, b = again.effects(name), scratch.effects(name)
+        np.testing.assert_allclose(a.to_numpy(), b.to_numpy(), atol=1e-6, rtol=0)
+    np.testing.assert_allclose(again.posterior.ter_mean, scratch.posterior.ter_mean, atol=1e-4)  # percent
+
+
+@pytest.mark.parametrize("q", [-4.0, -0.7, 0.0, 1.3, 4.0])
+def test_scores_are_undone(q):
+    assert score_of_half_normal(half_normal(q, 0.7), 0.7) == pytest.approx(q, abs=1e-9)
+    assert score_of_lkj_two(lkj_two(q)) == pytest.approx(q, abs=1e-6)
 
 
 @pytest.mark.parametrize("engine", ["ml", "fast"])
