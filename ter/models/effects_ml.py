@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ter.errors import OptionError
-from ter.features.design import Design, FloatArray
-from ter.models.climb import ascend, covariance_inside, gradient_norm, rough_units, widened
+from ter.features.design import Design, FloatArray, Grouping
+from ter.models.climb import ascend, climb, covariance_inside, gradient_norm, rough_units, widened
 from ter.models.layout import Layout, arrange
 from ter.models.mixed import MixedLikelihood
 from ter.models.ml import LOWEST_LOG_SD, MIN_NODES, START_SDS, Estimates
 from ter.models.newton import Optimum
+from ter.models.outer import OuterQuadrature
 from ter.models.slope import Sigma, SlopeLikelihood
 from ter.models.slope_result import SlopeEstimates
 from ter.models.start import EarlierFit, from_nothing
@@ -46,6 +47,8 @@ class EffectsModel:
     layout : Layout
         Sorted by the factor that is eliminated.
     likelihood : Likelihood
+    rough : Likelihood or None
+        One that takes less time, whose maximum is near.
     names : tuple of str
         Of the factors, as theta holds them: the eliminated one first.
     slope : bool
@@ -56,6 +59,7 @@ class EffectsModel:
 
     layout: Layout
     likelihood: Likelihood
+    rough: Likelihood | None
     names: tuple[str, ...]
     slope: bool
     units: FloatArray
@@ -89,28 +93,21 @@ def model_of(design: Design, nodes: int) -> EffectsModel:
         If the number of nodes does not suit the model.
     """
     slope = design.severity is not None
-    outer = tuple(g for g in (design.service, design.further) if g is not None)
-    if nodes != 1 and outer:
-        raise OptionError(
-            f'engine "ml" takes nodes=1 where therapists are crossed with other factors and have slopes, or '
-            f'with two other factors, not {nodes}; engine "fast" takes more.'
-        )
     if nodes != 1 and nodes < MIN_NODES:
         raise OptionError(
             f'engine "ml" takes nodes=1 (Laplace) or at least {MIN_NODES} (quadrature), not {nodes}.'
         )
-    # The factor that is eliminated must be the largest, or else the therapists, who alone have slopes.
-    factors = (design.therapist, *outer)
-    largest = 0 if slope else int(np.argmax([len(g.levels) for g in factors]))
-    first, rest = factors[largest], (*factors[:largest], *factors[largest + 1 :])
+    first, *others = factors_of(design)
+    rest = tuple(others)
     layout = arrange(design, first, None)
-    likelihood: Likelihood
-    if nodes > 1 and design.severity is not None:
-        likelihood = SlopeLikelihood(layout, design.severity.values, nodes)
-    else:
-        severity = None if design.severity is None else design.severity.values
-        likelihood = MixedLikelihood(layout, rest, severity)
-    floor = np.full(len(factors) + (2 if slope else 0), LOWEST_LOG_SD)
+    severity = None if design.severity is None else design.severity.values
+    likelihood: Likelihood = MixedLikelihood(layout, rest, severity)
+    rough = None
+    if nodes > 1 and rest:
+        likelihood, rough = OuterQuadrature(layout, rest, severity, nodes), likelihood
+    elif nodes > 1:
+        likelihood = SlopeLikelihood(layout, severity, nodes)
+    floor = np.full(1 + len(rest) + (2 if slope else 0), LOWEST_LOG_SD)
     if slope:
         floor[1] = -np.inf
     levels = [len(first.levels), *(len(g.levels) for g in rest)]
@@ -121,11 +118,19 @@ def model_of(design: Design, nodes: int) -> EffectsModel:
     return EffectsModel(
         layout=layout,
         likelihood=likelihood,
+        rough=rough,
         names=(first.name, *(g.name for g in rest)),
         slope=slope,
         units=np.concatenate([units[:n_beta], inner, units[n_beta + 1 :]]),
         lowest=np.concatenate([np.full(n_beta, -np.inf), floor]),
     )
+
+
+def factors_of(design: Design) -> list[Grouping]:
+    """The factors; the first is eliminated: the largest, or the therapists, who alone have slopes."""
+    factors = [g for g in (design.therapist, design.service, design.further) if g is not None]
+    largest = 0 if design.severity is not None else int(np.argmax([len(g.levels) for g in factors]))
+    return [factors[largest], *factors[:largest], *factors[largest + 1 :]]
 
 
 def fit_effects(design: Design, nodes: int, earlier: EarlierFit | None = None) -> Estimates:
@@ -136,8 +141,8 @@ def fit_effects(design: Design, nodes: int, earlier: EarlierFit | None = None) -
     design : Design
         With a severity, or a further factor, or both.
     nodes : int
-        1 for the joint Laplace approximation; 5 or more, in each dimension, for quadrature over (u, w) where
-        therapists are the only factor.
+        1 for the joint Laplace approximation; 5 or more, in each dimension, for quadrature over (u, w), or
+        over the largest factor where there are no slopes, and Laplace's method over the others.
     earlier : EarlierFit, optional
         Where the ascent begins. The maximum is the same wherever it begins.
 
@@ -149,8 +154,11 @@ def fit_effects(design: Design, nodes: int, earlier: EarlierFit | None = None) -
     model = model_of(design, nodes)
     start = starting_point(model, from_nothing(design, model.layout) if earlier is None else earlier)
     units = model.units if earlier is None else widened(model.units, standard_errors(model, earlier))
+    iterations = 0
+    if model.rough is not None:
+        start, iterations = climb(model.rough.evaluate, start, units, model.lowest)
     found = ascend(model.likelihood.evaluate, start, units, model.lowest)
-    return describe(design, model, found)
+    return describe(design, model, replace(found, iterations=iterations + found.iterations))
 
 
 def starting_point(model: EffectsModel, earlier: EarlierFit) -> FloatArray:

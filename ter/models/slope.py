@@ -85,7 +85,7 @@ class SlopeLikelihood:
         # Without slopes t moves nothing, and one node integrates its density to 1.
         self.rule_t = nodes_and_log_weights(1 if severity is None else nodes)
         self.parts = layout.partitions()
-        self._start = np.zeros((layout.n_inner, 2))
+        self.start = np.zeros((layout.n_inner, 2))
 
     def run(self, eta: FloatArray, sigma: Sigma) -> SlopePass:
         """Integrate all therapists, given the linear predictor without them, by sorted row."""
@@ -99,7 +99,7 @@ class SlopeLikelihood:
                 slope_pass(
                     *part, lay.rows, eta, direction, sigma.kappa, sigma.s, sigma.sd_w,
                     *self.rule_t, *self.rule,
-                    self._start, residual, spread, moments,
+                    self.start, residual, spread, moments,
                 )
             )  # fmt: skip
 
@@ -110,13 +110,7 @@ class SlopeLikelihood:
         beta, theta = x[:-3], x[-3:]
         found = self.run(self.layout.rows.X @ beta, Sigma.of_factor(theta))
         L = np.array([[np.exp(theta[0]), 0.0], [theta[1], np.exp(theta[2])]])
-        uu, uw, ww = found.moments[:, 2:].sum(axis=0)
-        inverse = np.linalg.inv(L)
-        # d log N(b; 0, L L') / dL = L^-T (z z' - I) with z = L^-1 b.
-        G = inverse.T @ (
-            inverse @ np.array([[uu, uw], [uw, ww]]) @ inverse.T - len(found.moments) * np.eye(2)
-        )
-        by_factor = np.array([L[0, 0] * G[0, 0], G[1, 0], L[1, 1] * G[1, 1]])
+        by_factor = factor_gradient(L, found.moments[:, 2:].sum(axis=0), len(found.moments))
         return found.value, np.concatenate([self.layout.rows.X.T @ found.residual, by_factor])
 
     def effects(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -125,3 +119,23 @@ class SlopeLikelihood:
         mean = m[:, :2]
         second = np.stack([m[:, 2:4], m[:, 3:5]], axis=1)
         return mean, second - mean[:, :, None] * mean[:, None, :], np.zeros(0), np.zeros(0)
+
+
+def factor_gradient(L: FloatArray, second: FloatArray, n: int) -> FloatArray:
+    """Gradient of sum_j E log N(b_j; 0, L L') in (log a, b, log c), or in log a alone, by Fisher's identity.
+
+    Parameters
+    ----------
+    L : ndarray, shape (2, 2) or (1, 1)
+    second : ndarray, shape (3,)
+        Sums of E u^2, E u w and E w^2 over the effects.
+    n : int
+        How many there are.
+    """
+    uu, uw, ww = second
+    inverse, d = np.linalg.inv(L), len(L)
+    # d log N(b; 0, L L') / dL = L^-T (z z' - I) with z = L^-1 b.
+    G = inverse.T @ (inverse @ np.array([[uu, uw], [uw, ww]])[:d, :d] @ inverse.T - n * np.eye(d))
+    if d == 1:
+        return np.array([L[0, 0] * G[0, 0]])
+    return np.array([L[0, 0] * G[0, 0], G[1, 0], L[1, 1] * G[1, 1]])

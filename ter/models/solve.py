@@ -13,7 +13,7 @@ from ter.models.bayes import fit_nuts
 from ter.models.certificate import NODES_ERROR_MAX, Certificate
 from ter.models.diagnostics import Diagnostics
 from ter.models.effects_fast import fit_effects_fast
-from ter.models.effects_ml import fit_effects
+from ter.models.effects_ml import factors_of, fit_effects
 from ter.models.fast import FastResult, fit_fast
 from ter.models.layout import Layout, arrange
 from ter.models.ml import Estimates, fit_ml
@@ -168,7 +168,7 @@ def solve_ml(design: Design, nodes: int, earlier: EarlierFit | None = None) -> S
             "effects apart. Use service=None."
         )
     if has_more_effects(design):
-        return _estimated(design, fit_effects(design, nodes, earlier), ())
+        return _estimated(design, fit_effects(design, nodes, earlier), _effects_note(nodes, design))
     inner, outer, swapped = design.therapist, design.service, False
     by_recursion = nodes != 1 and structure.nested
     if outer is not None and (
@@ -225,6 +225,15 @@ def _quadrature_note(nodes: int, design: Design, by_recursion: bool, swapped: bo
         return ()
     inner, outer = ("services", "therapists") if swapped else ("therapists", "services")
     return (f"Quadrature with {nodes} nodes over the {inner}, Laplace's method over the {outer}.",)
+
+
+def _effects_note(nodes: int, design: Design) -> tuple[str, ...]:
+    """Say which factor is under the quadrature, with slopes or a third factor."""
+    if nodes == 1 or (design.service is None and design.further is None):
+        return ()
+    inner = factors_of(design)[0]
+    words = {"therapist": "therapists", "service": "services", "further": "third factor"}
+    return (f"Quadrature with {nodes} nodes over the {words[inner.name]}, Laplace's method over the others.",)
 
 
 def _swap(found: Estimates, n_beta: int) -> Estimates:

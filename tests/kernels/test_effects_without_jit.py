@@ -20,6 +20,7 @@ from ter.models.effects_posterior import EffectsPosterior
 from ter.models.layout import arrange
 from ter.models.mixed import MixedLikelihood
 from ter.models.nested import NestedLikelihood
+from ter.models.outer import OuterQuadrature
 from ter.models.priors import Priors
 from ter.models.slope import SlopeLikelihood
 
@@ -33,6 +34,8 @@ x = np.array([0.1, 0.3, -0.2, -0.5, 0.3, -0.9, -0.6])
 out = [nested.evaluate(x[[0, 1, 2, 3, 6]])[1], *nested.moments(x[[0, 1, 2, 3, 6]])]
 out += [MixedLikelihood(layout, (design.service,), z).evaluate(x)[1]]
 out += [SlopeLikelihood(layout, z, 5).evaluate(x[:-1])[1]]
+outer = OuterQuadrature(layout, (design.service,), z, 5)
+out += [outer.evaluate(x)[1], outer.effects(x)[1]]
 posterior = EffectsPosterior(design, layout, 5, Priors())
 q = np.array([[-0.5, -0.6, -0.4, 0.2], [-0.8, -0.3, -0.7, -0.5]])
 b = np.array([[0.1, 0.3, -0.2, 0.1, -0.1], [0.2, 0.2, -0.3, 0.0, 0.2]])

@@ -308,8 +308,9 @@ def test_a_third_factor():
         assert fit.expected(table.head(5).assign(department="new"))["expected"].between(0, 1).all()
     # Six departments: the posterior mean of their SD lies above the estimate, but not far.
     assert 0.9 < fast.groups.loc["further", "sd"] / ml.groups.loc["further", "sd"] < 1.6
-    with pytest.raises(ter.OptionError, match='engine "fast" takes more'):
-        ter.fit(table, engine="ml", nodes=7, **options)
+    more = ter.fit(table, engine="ml", nodes=7, **options)
+    # Thirty patients each: Laplace's method is off by little.
+    np.testing.assert_allclose(more.groups["sd"], ml.groups["sd"], rtol=0.05, atol=0.01)
 
 
 @pytest.mark.slow

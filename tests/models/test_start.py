@@ -117,6 +117,7 @@ KINDS = {
     "slope and service": {"severity_slope": "x0"},
     "third factor": {"further": "region"},
     "all": {"severity_slope": "x0", "further": "region"},
+    "all by quadrature": {"severity_slope": "x0", "further": "region", "nodes": 5},
 }
 
 
