@@ -15,9 +15,11 @@ from scipy.linalg import cho_solve, cholesky
 from scipy.linalg.lapack import dpotri
 from scipy.special import expit
 
-from ter.features.design import FloatArray, Grouping, IntArray
-from ter.kernels.mixed import eliminate_inner, local_columns, row_covariances
+from ter.features.design import FloatArray, Grouping
+from ter.kernels.mixed import eliminate_inner, row_covariances
 from ter.models.layout import Layout
+from ter.models.levels import outer_levels
+from ter.models.slope import cholesky_of
 from ter.models.sums import sum_by
 
 MODE_ITERATIONS = 200
@@ -81,18 +83,10 @@ class MixedLikelihood:
         self.raw = np.ones((self.n, 1 if severity is None else 2))
         if severity is not None:
             self.raw[:, 1] = severity[layout.order]
-        sizes = [len(g.levels) for g in outer]
-        self.first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self.n_outer = int(self.first[-1])
-        self.outer = np.empty((self.n, len(outer)), np.int64)
-        for t, g in enumerate(outer):
-            self.outer[:, t] = g.index[layout.order] + self.first[t]
-        self.term = np.repeat(np.arange(len(outer)), sizes)
-        self.place = np.zeros_like(self.outer)
-        self.column_ptr = np.zeros(layout.n_inner + 1, np.int64)
-        columns = np.zeros(max(1, self.outer.size), np.int64)
-        local_columns(rows.row_ptr, self.outer, self.n_outer, self.column_ptr, columns, self.place)
-        self.columns: IntArray = columns[: max(1, self.column_ptr[-1])]
+        found = outer_levels(layout, outer)
+        self.outer, self.place = found.levels, found.place
+        self.column_ptr, self.columns = found.column_ptr, found.columns
+        self.term, self.n_outer = found.factor, found.factor.size
         self.owner = np.repeat(np.arange(layout.n_inner), np.diff(self.column_ptr))
         self._start = (np.zeros((layout.n_inner, self.d)), np.zeros(self.n_outer))
         self._held: Blocks | None = None
@@ -107,10 +101,7 @@ class MixedLikelihood:
         T = self.outer.shape[1]
         P = self.layout.rows.X.shape[1]
         theta = x[P : x.size - T]
-        if self.d == 1:
-            return x[:P], np.exp(theta).reshape(1, 1), np.exp(x[x.size - T :])
-        L = np.array([[np.exp(theta[0]), 0.0], [theta[1], np.exp(theta[2])]])
-        return x[:P], L, np.exp(x[x.size - T :])
+        return x[:P], cholesky_of(theta), np.exp(x[x.size - T :])
 
     def evaluate(self, x: FloatArray) -> tuple[float, FloatArray]:
         """Laplace log-likelihood, without binomial constants, and its exact gradient."""

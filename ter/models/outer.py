@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ter.features.design import FloatArray, Grouping
-from ter.kernels.mixed import local_columns
 from ter.kernels.outer import outer_changes, outer_information
 from ter.kernels.parallel import map_partitions
 from ter.models.layout import Layout
-from ter.models.slope import Sigma, SlopeLikelihood, factor_gradient
+from ter.models.levels import outer_levels
+from ter.models.slope import Sigma, SlopeLikelihood, cholesky_of, factor_gradient
 
 MODE_ITERATIONS = 100
 #: Newton decrements that end the search for a mode, and within which every step is taken.
@@ -70,26 +70,17 @@ class OuterQuadrature:
         self.layout = layout
         self.inner = SlopeLikelihood(layout, severity, nodes)
         self.slopes = severity is not None
-        sizes = [len(g.levels) for g in outer]
-        first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self.levels = np.stack(
-            [g.index[layout.order] + k for g, k in zip(outer, first[:-1], strict=True)], axis=1
-        )
-        self.factor = np.repeat(np.arange(len(outer)), sizes)
-        place, column_ptr = np.zeros_like(self.levels), np.zeros(layout.n_inner + 1, np.int64)
-        columns = np.zeros(max(1, self.levels.size), np.int64)
-        local_columns(layout.rows.row_ptr, self.levels, int(first[-1]), column_ptr, columns, place)
-        self._columns = (place, column_ptr, columns)
-        self._z = np.zeros(int(first[-1]))
+        found = outer_levels(layout, outer)
+        self.levels, self.factor = found.levels, found.factor
+        self._columns = (found.place, found.column_ptr, found.columns)
+        self._z = np.zeros(self.factor.size)
 
     def split(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Parameters -> (beta, L of the inner factor (d, d), SDs of the outer effects (S,))."""
         n_outer = int(self.factor[-1]) + 1
         P = self.layout.rows.X.shape[1]
-        theta, scale = x[P : x.size - n_outer], np.exp(x[x.size - n_outer :])[self.factor]
-        if not self.slopes:
-            return x[:P], np.exp(theta).reshape(1, 1), scale
-        return x[:P], np.array([[np.exp(theta[0]), 0.0], [theta[1], np.exp(theta[2])]]), scale
+        scale = np.exp(x[x.size - n_outer :])[self.factor]
+        return x[:P], cholesky_of(x[P : x.size - n_outer]), scale
 
     def evaluate(self, x: FloatArray) -> tuple[float, FloatArray]:
         """Marginal log-likelihood, without binomial constants, and its gradient."""

@@ -109,8 +109,7 @@ class SlopeLikelihood:
         """Log-likelihood and gradient (Fisher's identity) in (beta, log a, b, log c), without services."""
         beta, theta = x[:-3], x[-3:]
         found = self.run(self.layout.rows.X @ beta, Sigma.of_factor(theta))
-        L = np.array([[np.exp(theta[0]), 0.0], [theta[1], np.exp(theta[2])]])
-        by_factor = factor_gradient(L, found.moments[:, 2:].sum(axis=0), len(found.moments))
+        by_factor = factor_gradient(cholesky_of(theta), found.moments[:, 2:].sum(axis=0), len(found.moments))
         return found.value, np.concatenate([self.layout.rows.X.T @ found.residual, by_factor])
 
     def effects(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -119,6 +118,13 @@ class SlopeLikelihood:
         mean = m[:, :2]
         second = np.stack([m[:, 2:4], m[:, 3:5]], axis=1)
         return mean, second - mean[:, :, None] * mean[:, None, :], np.zeros(0), np.zeros(0)
+
+
+def cholesky_of(theta: FloatArray) -> FloatArray:
+    """The factor [[a, 0], [b, c]] of a covariance from (log a, b, log c), or (1, 1) from log a alone."""
+    if theta.size == 1:
+        return np.exp(theta).reshape(1, 1)
+    return np.array([[np.exp(theta[0]), 0.0], [theta[1], np.exp(theta[2])]])
 
 
 def factor_gradient(L: FloatArray, second: FloatArray, n: int) -> FloatArray:
