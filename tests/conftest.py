@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,11 @@ from hypothesis import settings
 # Machines are noisy: how long an example takes is no result.
 settings.register_profile("ter", deadline=None)
 settings.load_profile("ter")
+
+# A shell without job control ignores interrupts in the background, and so would all that it starts there.
+# Some tests interrupt what they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 
