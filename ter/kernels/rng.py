@@ -19,7 +19,6 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _ALTERNATE = np.uint64(0xAAAAAAAAAAAAAAAA)
-_LOW_32 = np.uint64(0xFFFFFFFF)
 _ONE = np.uint64(1)
 _2, _4, _12, _27, _30, _31, _32 = (np.uint64(k) for k in (2, 4, 12, 27, 30, 31, 32))
 _PAIRS = np.uint64(0x3333333333333333)
@@ -89,12 +88,6 @@ def uniform(word: np.uint64) -> float:
 def below(word: np.uint64, n: int) -> np.int64:
     """Turn 64 bits into a whole number from 0 to n - 1 (n below 2**32; its bias is below n / 2**32)."""
     return np.int64(((word >> _32) * np.uint64(n)) >> _32)  # signed, so that it may be added to indices
-
-
-@njit(**BARE)
-def low_word(word: np.uint64) -> np.uint64:
-    """Keep the low 32 bits, which `below` does not use."""
-    return word & _LOW_32
 
 
 @njit(**JIT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -15,7 +14,6 @@ from ter.models.layout import Layout
 from ter.models.ml import LOWEST_LOG_SD, Bounds, Estimates, Surface, bounds_of, climb_to_edge, surface_of
 from ter.models.newton import Evaluation, Optimum
 
-ValueAndGradient = Callable[[FloatArray], tuple[float, FloatArray]]
 #: An SD that is not held is looked for from at least here, in log sd: from zero it would take long to rise.
 LEAST_START = float(np.log(0.1))
 #: A correlation that is not held is looked for from no nearer to +-1 than this, in radians.

@@ -91,10 +91,6 @@ def test_below_gives_each_number_its_share_of_the_words():
             assert rng.below(U64(first - 1), n) == k - 1
 
 
-def test_low_word():
-    assert int(rng.low_word(U64(0xDEADBEEF12345678))) == 0x12345678
-
-
 def _uniforms(seed, stream, units, counter):
     return rng.unit_uniforms(U64(seed), U64(stream), np.asarray(units, np.int64), counter)
 
