@@ -71,7 +71,7 @@ def fits_of(design, **options):
         patch.setattr(
             bayes, "sample", lambda *args, original=bayes.sample: kept.append(original(*args)) or kept[0]
         )
-        nuts = ter.fit(table, engine="nuts", seed=3, nuts=NutsOptions(draws=2000, tune=1000), **options)
+        nuts = ter.fit(table, engine="nuts", seed=3, nuts=NutsOptions(draws=4000, tune=2000), **options)
     fast = ter.fit(table, engine="fast", nodes=9, **options)
     assert nuts.record.converged, nuts.certificate
     assert fast.record.certificate.passed
