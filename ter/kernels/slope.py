@@ -273,18 +273,16 @@ def expect_rows(
 
 
 @njit(**LEAN)
-def moments_of_e(e: FloatArray, share: FloatArray) -> tuple[float, float, float]:
-    """Mean, and second and third central moment."""
+def moments_of_e(e: FloatArray, share: FloatArray) -> tuple[float, float]:
+    """Mean and variance."""
     mean = 0.0
     for m in range(e.size):
         mean += share[m] * e[m]
-    second = 0.0
-    third = 0.0
+    variance = 0.0
     for m in range(e.size):
         r = e[m] - mean
-        second += share[m] * r * r
-        third += share[m] * r * r * r
-    return mean, second, third
+        variance += share[m] * r * r
+    return mean, variance
 
 
 @njit(**FAST)
@@ -331,12 +329,12 @@ def slope_pass(
         for k in range(5):
             moments[j, k] = 0.0
         for k in range(K):
-            mean, second, _ = moments_of_e(e[k], share[k])
+            mean, variance = moments_of_e(e[k], share[k])
             u = kappa * t[k] + mean
             w = sigma_w * t[k]
             moments[j, 0] += weight[k] * u
             moments[j, 1] += weight[k] * w
-            moments[j, 2] += weight[k] * (u * u + second)
+            moments[j, 2] += weight[k] * (u * u + variance)
             moments[j, 3] += weight[k] * u * w
             moments[j, 4] += weight[k] * w * w
     return total

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Words = NDArray[np.uint64]
 
 #: What fingerprints begin with. It grows when the same table gets another fingerprint than before.
-DEFINITION: Final = "2-"
+DEFINITION: Final = "3-"
 #: Rows that are hashed at a time: their lanes stay in the cache.
 ROWS_A_PART: Final = 32_768
 # Beyond it float64 no longer tells whole numbers apart.
