@@ -11,7 +11,8 @@ import numpy as np
 from numba import njit
 
 from ter.kernels._jit import FAST
-from ter.kernels.rows import ETA_MAX, LOG_2, FloatArray, IntArray, Rows, clamp, exponentials
+from ter.kernels.elementary import LOG_2, exponentials, logarithms
+from ter.kernels.rows import ETA_MAX, FloatArray, Rows, clamp
 
 #: Draws that are worked on side by side.
 LANES = 16
@@ -23,34 +24,6 @@ LOG_LARGEST_PRODUCT = 690.0
 SQRT_HALF = 0.7071067811865476
 #: A density of less skewness is taken for normal.
 NO_SKEWNESS = 1e-4
-MANTISSA = (1 << 52) - 1
-EXPONENT_OF_ONE = 1023 << 52
-
-
-@njit(**FAST)
-def logarithms(x: FloatArray, out: FloatArray, bits: IntArray) -> None:
-    """out[i] = log(x[i]) for positive normal numbers; `bits` is scratch of the same length.
-
-    x = 2^e m with m in [1, 2), halved above the square root of 2; log m = 2 artanh((m - 1) / (m + 1)), by its
-    series, whose remainder is below 1e-15.
-    """
-    source = x.view(np.int64)
-    mantissa = bits.view(np.float64)
-    for i in range(x.size):
-        bits[i] = (source[i] & MANTISSA) | EXPONENT_OF_ONE
-    for i in range(x.size):
-        e = float((source[i] >> 52) - 1023)
-        m = mantissa[i]
-        large = m > 1.4142135623730951
-        m = 0.5 * m if large else m
-        e = e + 1.0 if large else e
-        s = (m - 1.0) / (m + 1.0)
-        z = s * s
-        series = 1.0 / 15.0 + z * (1.0 / 17.0)
-        series = 1.0 / 11.0 + z * (1.0 / 13.0 + z * series)
-        series = 1.0 / 7.0 + z * (1.0 / 9.0 + z * series)
-        series = 1.0 / 3.0 + z * (1.0 / 5.0 + z * series)
-        out[i] = e * LOG_2 + 2.0 * s * (1.0 + z * series)
 
 
 @njit(**FAST)
@@ -92,7 +65,7 @@ def load_lanes(
     linear: FloatArray,
     low: FloatArray,
     high: FloatArray,
-    shift: IntArray,
+    scratch: FloatArray,
 ) -> None:
     """Odds of unit j's rows at LANES draws from d on.
 
@@ -119,7 +92,7 @@ def load_lanes(
                 low[c] = min(low[c], x)
                 high[c] = max(high[c], x)
     flat = odds.reshape(-1)
-    exponentials(flat, flat, shift[: flat.size])
+    exponentials(flat, flat, scratch[: flat.size])
 
 
 @njit(**FAST)
@@ -130,7 +103,7 @@ def modes(
     tau: FloatArray,
     u: FloatArray,
     precision: FloatArray,
-    shift: IntArray,
+    scratch: FloatArray,
 ) -> None:
     """Modes of u and precisions there, by lane: Newton from u, kept within brackets by bisection."""
     f = np.empty(LANES)
@@ -139,7 +112,7 @@ def modes(
     low = np.full(LANES, -ETA_MAX)
     high = np.full(LANES, ETA_MAX)
     for _ in range(MODE_STEPS):
-        exponentials(u, f, shift[:LANES])
+        exponentials(u, f, scratch[:LANES])
         for c in range(LANES):
             mean[c] = 0.0
             weight[c] = 0.0
@@ -179,15 +152,15 @@ def log_partition(
     out: FloatArray,
     f: FloatArray,
     product: FloatArray,
-    shift: IntArray,
+    scratch: FloatArray,
 ) -> None:
     """out[k, c] = sum_i n_i log(1 + odds[i, c] exp(u[k, c])); `high` is the largest log-odds plus u.
 
-    All of u, out, f, product are contiguous (K, LANES); the latter two and `shift` are scratch.
+    All of u, out, f, product are contiguous (K, LANES); the latter two and `scratch` are scratch.
     """
     K = u.shape[0]
     size = u.size
-    exponentials(u.reshape(-1), f.reshape(-1), shift[:size])
+    exponentials(u.reshape(-1), f.reshape(-1), scratch[:size])
     out[:] = 0.0
     n = trials.size
     if not binary:
@@ -198,7 +171,7 @@ def log_partition(
                 pk = product[k]
                 for c in range(LANES):
                     pk[c] = 1.0 + e[c] * fk[c]
-            logarithms(product.reshape(-1), product.reshape(-1), shift[:size])
+            logarithms(product.reshape(-1), product.reshape(-1), scratch[:size])
             for k in range(K):
                 for c in range(LANES):
                     out[k, c] += trials[i] * product[k, c]
@@ -230,7 +203,7 @@ def log_partition(
                 for c in range(LANES):
                     pk[c] *= 1.0 + e0[c] * fk[c]
             i += 1
-        logarithms(product.reshape(-1), product.reshape(-1), shift[:size])
+        logarithms(product.reshape(-1), product.reshape(-1), scratch[:size])
         for k in range(K):
             for c in range(LANES):
                 out[k, c] += product[k, c]

@@ -15,8 +15,9 @@ import numpy as np
 from numba import njit
 
 from ter.kernels._jit import FAST, LEAN
+from ter.kernels.elementary import exponentials
 from ter.kernels.products import BLOCK, add_products, turn
-from ter.kernels.rows import ETA_MAX, FloatArray, IntArray, Rows, add_columns, clamp, exponentials
+from ter.kernels.rows import ETA_MAX, FloatArray, Rows, add_columns, clamp
 
 
 @njit(**FAST)
@@ -40,7 +41,7 @@ def block_terms(
     offset: FloatArray,
     eta: FloatArray,
     odds: FloatArray,
-    shift: IntArray,
+    scratch: FloatArray,
     p: FloatArray,
     w: FloatArray,
 ) -> int:
@@ -59,7 +60,7 @@ def block_terms(
     for i in range(n):
         eta[i] = clamp(eta[i], -ETA_MAX, ETA_MAX)
         odds[i] = -abs(eta[i])
-    exponentials(odds[:n], odds[:n], shift[:n])
+    exponentials(odds[:n], odds[:n], scratch[:n])
     trials = rows.trials[start : start + n]
     for i in range(n):
         e = odds[i]
@@ -93,7 +94,7 @@ def cell_sums(
             fourth[c] = 0.0
     eta = np.empty(BLOCK)
     odds = np.empty(BLOCK)
-    shift = np.empty(BLOCK, np.int64)
+    scratch = np.empty(BLOCK)
     p = np.empty(BLOCK)
     w = np.empty(BLOCK)
     r = np.empty(BLOCK)
@@ -106,7 +107,7 @@ def cell_sums(
         n = min(BLOCK, stop - start)
         y = rows.y[start : start + n]
         trials = rows.trials[start : start + n]
-        last = block_terms(start, n, c, rows, fixed, offset, eta, odds, shift, p, w)
+        last = block_terms(start, n, c, rows, fixed, offset, eta, odds, scratch, p, w)
         linear = 0.0
         for i in range(n):
             r[i] = y[i] - trials[i] * p[i]
@@ -157,7 +158,7 @@ def row_gradient(
     columns = rows.X.T
     eta = np.empty(BLOCK)
     odds = np.empty(BLOCK)
-    scratch = np.empty(BLOCK, np.int64)
+    scratch = np.empty(BLOCK)
     p = np.empty(BLOCK)
     w = np.empty(BLOCK)
     q = np.empty(BLOCK)
@@ -283,7 +284,7 @@ def row_sums(
     wx = np.empty((2, BLOCK))
     eta = np.empty(BLOCK)
     odds = np.empty(BLOCK)
-    scratch = np.empty(BLOCK, np.int64)
+    scratch = np.empty(BLOCK)
     p = np.empty(BLOCK)
     w = np.empty(BLOCK)
     k = np.empty(BLOCK)

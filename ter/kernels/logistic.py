@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 from ter.kernels._jit import BARE
-from ter.kernels.memory import NO_JIT
+from ter.kernels.bits import power_of_two
 
 _LOG2_E = np.float32(1.4426950408889634)
 # Powers of two that single precision has. Beyond, a probability is 0 or 1 to all its digits.
@@ -30,23 +25,6 @@ _C1, _C2, _C3, _C4, _C5, _C6 = (
         0.00015403530393381608,
     )
 )
-
-
-@intrinsic
-def _power_of_two(typing_context: Any, exponent: Any) -> Any:
-    def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        biased = builder.add(arguments[0], ir.Constant(ir.IntType(32), 127))
-        return builder.bitcast(builder.shl(biased, ir.Constant(ir.IntType(32), 23)), ir.FloatType())
-
-    return types.float32(types.int32), compiled
-
-
-def _plain_power_of_two(exponent: np.int32) -> np.float32:
-    return np.float32(2.0 ** int(exponent))
-
-
-#: ``power_of_two(k)``: 2**k in single precision, exact, for an int32 from -126 to 127.
-power_of_two: Callable[..., Any] = _plain_power_of_two if NO_JIT else _power_of_two
 
 
 @njit(**BARE)

@@ -15,7 +15,7 @@ from numba import njit
 
 from ter.kernels._jit import FAST, LEAN
 from ter.kernels.rows import FloatArray, IntArray, Rows, most_rows
-from ter.kernels.slope import integrate_unit, scratch
+from ter.kernels.slope import integrate_unit, room
 
 
 @njit(**LEAN)
@@ -63,7 +63,7 @@ def outer_information(
     """
     T = z_t.size
     most = most_rows(lo, hi, rows)
-    odds, f, product, shift = scratch(lo, hi, rows, T, z.size)
+    odds, f, product, scratch = room(lo, hi, rows, T, z.size)
     t = np.empty(T)
     weight = np.empty(T)
     e = np.empty((T, z.size))
@@ -81,7 +81,7 @@ def outer_information(
         trials = rows.trials[a:b]
         total += integrate_unit(
             eta[a:b], direction[a:b], y, trials, rows.binary, s, z_t, log_w_t, z, log_w, start[j],
-            odds, f, product, shift, t, weight, e, share,
+            odds, f, product, scratch, t, weight, e, share,
         )  # fmt: skip
         mine = columns[column_ptr[j] : column_ptr[j + 1]]
         C = mine.size
@@ -148,7 +148,7 @@ def outer_changes(
     T = z_t.size
     K = z.size
     most = most_rows(lo, hi, rows)
-    odds, f, product, shift = scratch(lo, hi, rows, T, K)
+    odds, f, product, scratch = room(lo, hi, rows, T, K)
     t = np.empty(T)
     weight = np.empty(T)
     e = np.empty((T, K))
@@ -168,7 +168,7 @@ def outer_changes(
         trials = rows.trials[a:b]
         integrate_unit(
             eta[a:b], direction[a:b], y, trials, rows.binary, s, z_t, log_w_t, z, log_w, start[j],
-            odds, f, product, shift, t, weight, e, share,
+            odds, f, product, scratch, t, weight, e, share,
         )  # fmt: skip
         mine = columns[column_ptr[j] : column_ptr[j + 1]]
         C = mine.size

@@ -20,8 +20,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ter.kernels._jit import FAST
-from ter.kernels.lanes import LANES, conditional_cdf, load_lanes, log_partition, logarithms, modes
-from ter.kernels.rows import ETA_MAX, FloatArray, IntArray, Rows, clamp, exponentials, most_rows
+from ter.kernels.elementary import exponentials, logarithms
+from ter.kernels.lanes import LANES, conditional_cdf, load_lanes, log_partition, modes
+from ter.kernels.rows import ETA_MAX, FloatArray, IntArray, Rows, clamp, most_rows
 
 LOG_SMALLEST = -690.0
 #: SDs of a conditional density in grid steps below which the trapezoidal rule no longer sees it: at this
@@ -60,7 +61,7 @@ def condition_units(
     K = z.size
     most = most_rows(lo, hi, rows)
     buffer = np.empty((max(most, 1), LANES))
-    shift = np.empty(max(most, K) * LANES, np.int64)
+    scratch = np.empty(max(most, K) * LANES)
     linear = np.empty(LANES)
     low = np.empty(LANES)
     high = np.empty(LANES)
@@ -85,14 +86,14 @@ def condition_units(
         u0[:] = 0.0
         for at in range(0, eta.shape[1], LANES):
             d = d0 + at
-            load_lanes(lo, j, rows, eta, at, v, d, odds, linear, low, high, shift)
+            load_lanes(lo, j, rows, eta, at, v, d, odds, linear, low, high, scratch)
             largest = -ETA_MAX
             for c in range(LANES):
                 tau[c] = 1.0 / (sigma[d + c] * sigma[d + c])
                 extent[0, d + c] = min(extent[0, d + c], low[c])
                 extent[1, d + c] = max(extent[1, d + c], high[c])
                 largest = max(largest, high[c])
-            modes(odds, trials, successes, tau, u0, precision, shift)
+            modes(odds, trials, successes, tau, u0, precision, scratch)
             highest = -ETA_MAX
             for c in range(LANES):
                 precision[c] = 1.0 / math.sqrt(precision[c])
@@ -100,7 +101,7 @@ def condition_units(
             for k in range(K):
                 for c in range(LANES):
                     u[k, c] = clamp(u0[c] + precision[c] * z[k], -ETA_MAX, ETA_MAX)
-            log_partition(odds, trials, rows.binary, largest + highest, u, w, f, product, shift)
+            log_partition(odds, trials, rows.binary, largest + highest, u, w, f, product, scratch)
             top[:] = -np.inf
             for k in range(K):
                 for c in range(LANES):
@@ -109,7 +110,7 @@ def condition_units(
             for k in range(K):
                 for c in range(LANES):
                     w[k, c] = max(w[k, c] - top[c], LOG_SMALLEST)
-            exponentials(w.reshape(-1), w.reshape(-1), shift[: w.size])
+            exponentials(w.reshape(-1), w.reshape(-1), scratch[: w.size])
             total[:] = 0.0
             first[:] = 0.0
             for k in range(K):
@@ -187,7 +188,9 @@ def read_one(table: FloatArray, x0: float, step: float, x: float, d: int) -> tup
 
 
 @njit(**FAST)
-def interpolate(log_density: FloatArray, matrix: FloatArray, density: FloatArray, shift: IntArray) -> None:
+def interpolate(
+    log_density: FloatArray, matrix: FloatArray, density: FloatArray, scratch: FloatArray
+) -> None:
     """density[g, c] = exp(sum_k matrix[g, k] log_density[k, c]), at the grid's points."""
     K = log_density.shape[0]
     for g in range(density.shape[0]):
@@ -216,7 +219,7 @@ def interpolate(log_density: FloatArray, matrix: FloatArray, density: FloatArray
         for c in range(LANES):
             row[c] = clamp(row[c], LOG_SMALLEST, -LOG_SMALLEST)
     flat = density.reshape(-1)
-    exponentials(flat, flat, shift[: flat.size])
+    exponentials(flat, flat, scratch[: flat.size])
 
 
 @njit(**FAST)
@@ -327,7 +330,7 @@ def summarise_units(
     most = max(most_rows(lo, hi, rows), 1)
     buffer = np.empty((most, LANES))
     rates = np.empty((most, LANES))
-    shift = np.empty(max(most, G) * LANES, np.int64)
+    scratch = np.empty(max(most, G) * LANES)
     linear = np.empty(LANES)
     low = np.empty(LANES)
     high = np.empty(LANES)
@@ -365,7 +368,7 @@ def summarise_units(
             rate_at[g] = 1.0 / (1.0 + math.exp(-x))
         for at in range(0, eta.shape[1], LANES):
             d = d0 + at
-            load_lanes(lo, j, rows, eta, at, v, d, odds, linear, low, high, shift)
+            load_lanes(lo, j, rows, eta, at, v, d, odds, linear, low, high, scratch)
             largest = -ETA_MAX
             for c in range(LANES):
                 largest = max(largest, high[c])
@@ -377,14 +380,14 @@ def summarise_units(
                 for c in range(LANES):
                     u[k, c] = clamp(x, -ETA_MAX, ETA_MAX)
             log_partition(
-                odds, trials, rows.binary, largest + u_axis[j, 0] + u_half, u, value, f, product, shift
+                odds, trials, rows.binary, largest + u_axis[j, 0] + u_half, u, value, f, product, scratch
             )
             for k in range(K):
                 for c in range(LANES):
                     value[k, c] = (
                         successes * u[k, c] - value[k, c] - 0.5 * tau[c] * u[k, c] * u[k, c]
                     ) - log_norm[j, d + c]
-            interpolate(value, matrix, density, shift)
+            interpolate(value, matrix, density, scratch)
             for c in range(LANES):
                 lane_mean[c] = mean[j, d + c]
                 wide[c] = weight[d + c] if sd[j, d + c] >= NARROW * u_axis[j, 1] else 0.0
@@ -410,14 +413,14 @@ def summarise_units(
                 for c in range(LANES):
                     u[k, c] = clamp(u[k, c], -ETA_MAX, ETA_MAX)
                     highest = max(highest, u[k, c])
-            log_partition(odds, trials, rows.binary, largest + highest, u, value, f, product, shift)
-            logarithms(slope[:K].reshape(-1), product.reshape(-1), shift[: product.size])
+            log_partition(odds, trials, rows.binary, largest + highest, u, value, f, product, scratch)
+            logarithms(slope[:K].reshape(-1), product.reshape(-1), scratch[: product.size])
             for k in range(K):
                 for c in range(LANES):
                     value[k, c] = (successes * u[k, c] - value[k, c] - 0.5 * tau[c] * u[k, c] * u[k, c]) + (
                         product[k, c] - log_norm[j, d + c]
                     )
-            interpolate(value, matrix, density, shift)
+            interpolate(value, matrix, density, scratch)
             read_lanes(inverse, l0, l_table_step, l_axis[j, 0], d, at_u, at_slope)
             for c in range(LANES):
                 # The mean of logit TER, near enough to tell on which side of the grid's centre it is.

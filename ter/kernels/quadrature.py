@@ -20,8 +20,9 @@ import numpy as np
 from numba import njit
 
 from ter.kernels._jit import FAST
+from ter.kernels.elementary import LOG_2
 from ter.kernels.products import BLOCK, add_products, turn
-from ter.kernels.rows import ETA_MAX, LOG_2, FloatArray, Rows, clamp, load_unit, most_cells, most_rows
+from ter.kernels.rows import ETA_MAX, FloatArray, Rows, clamp, load_unit, most_cells, most_rows
 
 LOG_2PI = 1.8378770664093453
 MODE_STEPS = 100

@@ -10,6 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ter.kernels._jit import FAST
+from ter.kernels.elementary import exponentials
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -17,8 +18,6 @@ IntArray = NDArray[np.int64]
 #: Linear predictors are held within +-ETA_MAX, so that exp(eta) exp(u) stays finite: a probability beyond
 #: is 0 or 1 to all digits.
 ETA_MAX = 340.0
-LOG_2_E = 1.4426950408889634
-LOG_2 = 0.6931471805599453
 
 
 class Rows(NamedTuple):
@@ -66,28 +65,6 @@ def expit(x: float) -> float:
     e = math.exp(-abs(x))
     d = 1.0 / (1.0 + e)
     return d if x >= 0.0 else e * d
-
-
-@njit(**FAST)
-def exponentials(x: FloatArray, out: FloatArray, shift: IntArray) -> None:
-    """out[i] = exp(x[i]) for |x[i]| <= 700; `shift` is scratch of the same length, and out may be x.
-
-    x = k log 2 + r with |r| <= log(2) / 2: the Taylor polynomial of degree 13 in r, whose remainder is below
-    1e-17, and k added to the exponent's bits. Unlike a call of `math.exp` this loop vectorises.
-    """
-    for i in range(x.size):
-        k = np.floor(x[i] * LOG_2_E + 0.5)
-        shift[i] = np.int64(np.int32(k)) << 52
-        r = x[i] - k * LOG_2
-        high = 1.0 / 39916800.0 + r * (1.0 / 479001600.0 + r * (1.0 / 6227020800.0))
-        high = 1.0 / 362880.0 + r * (1.0 / 3628800.0 + r * high)
-        high = 1.0 / 5040.0 + r * (1.0 / 40320.0 + r * high)
-        high = 1.0 / 120.0 + r * (1.0 / 720.0 + r * high)
-        high = 1.0 / 6.0 + r * (1.0 / 24.0 + r * high)
-        out[i] = 1.0 + r * (1.0 + r * (0.5 + r * high))
-    bits = out.view(np.int64)
-    for i in range(x.size):
-        bits[i] += shift[i]
 
 
 @njit(**FAST)
@@ -179,5 +156,5 @@ def to_odds(start: int, rows: Rows, eta: FloatArray) -> tuple[float, float, floa
         largest = max(largest, eta[i])
         successes += y[i]
         linear += y[i] * eta[i]
-    exponentials(eta, eta, np.empty(n, np.int64))
+    exponentials(eta, eta, np.empty(n))
     return largest, successes, linear

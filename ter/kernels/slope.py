@@ -17,9 +17,9 @@ import numpy as np
 from numba import njit
 
 from ter.kernels._jit import FAST, LEAN
-from ter.kernels.lanes import logarithms
+from ter.kernels.elementary import LOG_2, exponentials, logarithms
 from ter.kernels.quadrature import LOG_2PI
-from ter.kernels.rows import ETA_MAX, LOG_2, FloatArray, IntArray, Rows, clamp, exponentials, most_rows
+from ter.kernels.rows import ETA_MAX, FloatArray, Rows, clamp, most_rows
 
 MODE_STEPS = 60
 #: How near modes are found, in SDs: derivatives need them exact.
@@ -33,23 +33,25 @@ LOWEST = -700.0
 
 
 @njit(**FAST)
-def scratch(
+def room(
     lo: int, hi: int, rows: Rows, T: int, K: int
-) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
-    """Room for `integrate_unit` with T x K nodes: odds (T, n), f (T, K), product (K,) and shift."""
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Room for `integrate_unit` with T x K nodes: odds (T, n), f (T, K), product (K,) and scratch."""
     most = max(1, most_rows(lo, hi, rows))
-    return np.empty((T, most)), np.empty((T, K)), np.empty(K), np.empty(max(most, T * K), np.int64)
+    return np.empty((T, most)), np.empty((T, K)), np.empty(K), np.empty(max(most, T * K))
 
 
 @njit(**LEAN)
-def shift_odds(eta: FloatArray, direction: FloatArray, t: float, odds: FloatArray, shift: IntArray) -> float:
+def shift_odds(
+    eta: FloatArray, direction: FloatArray, t: float, odds: FloatArray, scratch: FloatArray
+) -> float:
     """odds[i] = exp(eta_i + t direction_i); returns the largest linear predictor."""
     largest = -ETA_MAX
     for i in range(eta.size):
         x = clamp(eta[i] + t * direction[i], -ETA_MAX, ETA_MAX)
         largest = max(largest, x)
         odds[i] = x
-    exponentials(odds, odds, shift)
+    exponentials(odds, odds, scratch)
     return largest
 
 
@@ -96,7 +98,7 @@ def joint_mode(
     t: float,
     e: float,
     odds: FloatArray,
-    shift: IntArray,
+    scratch: FloatArray,
 ) -> tuple[float, float, float, float]:
     """Joint mode (t, e), the precision of t there with e eliminated, and how the mode of e moves with t."""
     low = -T_MAX
@@ -105,7 +107,7 @@ def joint_mode(
     precision = 1.0
     drift = 0.0
     for _ in range(MODE_STEPS):
-        shift_odds(eta, direction, t, odds, shift)
+        shift_odds(eta, direction, t, odds, scratch)
         e, _ = mode_of_e(odds, trials, successes, tau, e)
         f = math.exp(e)
         slope = -t
@@ -146,7 +148,7 @@ def log_partitions(
     log_f: float,
     product: FloatArray,
     out: FloatArray,
-    shift: IntArray,
+    scratch: FloatArray,
 ) -> None:
     """out[m] = sum_i n_i log(1 + odds_i f_m); `log_f` is the log of the largest f."""
     n = odds.size
@@ -161,7 +163,7 @@ def log_partitions(
             x = odds[r]
             for m in range(f.size):
                 product[m] *= 1.0 + x * f[m]
-        logarithms(product, product, shift)
+        logarithms(product, product, scratch)
         weight = 1.0 if binary else trials[i]
         for m in range(f.size):
             out[m] += weight * product[m]
@@ -184,7 +186,7 @@ def integrate_unit(
     odds: FloatArray,
     f: FloatArray,
     product: FloatArray,
-    shift: IntArray,
+    scratch: FloatArray,
     t: FloatArray,
     weight: FloatArray,
     e: FloatArray,
@@ -208,20 +210,20 @@ def integrate_unit(
         along += y[i] * direction[i]
         linear += y[i] * eta[i]
     start[0], start[1], precision, drift = joint_mode(
-        eta, direction, y, trials, successes, tau, start[0], start[1], odds[0, :n], shift[:n]
+        eta, direction, y, trials, successes, tau, start[0], start[1], odds[0, :n], scratch[:n]
     )
     scale = 1.0 / math.sqrt(precision)
     constant = -math.log(s) - 0.5 * LOG_2PI
     for k in range(T):
         t[k] = start[0] + scale * z_t[k]
         own = odds[k, :n]
-        largest = shift_odds(eta, direction, t[k], own, shift[:n])
+        largest = shift_odds(eta, direction, t[k], own, scratch[:n])
         mode, precision_e = mode_of_e(own, trials, successes, tau, start[1] + drift * (t[k] - start[0]))
         scale_e = 1.0 / math.sqrt(precision_e)
         for m in range(K):
             e[k, m] = clamp(mode + scale_e * z[m], -ETA_MAX, ETA_MAX)
-        exponentials(e[k], f[k], shift[:K])
-        log_partitions(own, trials, binary, largest, f[k], e[k, K - 1], product, share[k], shift[:K])
+        exponentials(e[k], f[k], scratch[:K])
+        log_partitions(own, trials, binary, largest, f[k], e[k, K - 1], product, share[k], scratch[:K])
         level = along * t[k] - 0.5 * t[k] * t[k] + log_w_t[k] + math.log(scale_e) + constant
         for m in range(K):
             share[k, m] = level + log_w[m] + e[k, m] * (successes - 0.5 * tau * e[k, m]) - share[k, m]
@@ -233,7 +235,7 @@ def integrate_unit(
         for m in range(K):
             share[k, m] = max(share[k, m] - top, LOWEST)
     flat = share.reshape(-1)
-    exponentials(flat, flat, shift[: T * K])
+    exponentials(flat, flat, scratch[: T * K])
     area = 0.0
     for k in range(T):
         weight[k] = 0.0
@@ -311,7 +313,7 @@ def slope_pass(
     moments (J, 5): E u, E w, E u^2, E u w, E w^2.
     """
     K = z_t.size
-    odds, f, product, shift = scratch(lo, hi, rows, K, z.size)
+    odds, f, product, scratch = room(lo, hi, rows, K, z.size)
     t = np.empty(K)
     weight = np.empty(K)
     e = np.empty((K, z.size))
@@ -323,7 +325,7 @@ def slope_pass(
         total += integrate_unit(
             eta[a:b], direction[a:b], rows.y[a:b], rows.trials[a:b], rows.binary, s,
             z_t, log_w_t, z, log_w, start[j],
-            odds, f, product, shift, t, weight, e, share,
+            odds, f, product, scratch, t, weight, e, share,
         )  # fmt: skip
         expect_rows(rows.y[a:b], rows.trials[a:b], odds, weight, f, share, residual[a:b], spread[a:b])
         for k in range(5):

@@ -9,8 +9,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ter.kernels._jit import FAST, LEAN
-from ter.kernels.lanes import LANES, NO_SKEWNESS, logarithms, skew_shape
-from ter.kernels.rows import ETA_MAX, FloatArray, IntArray, Rows, clamp, exponentials, most_rows
+from ter.kernels.elementary import exponentials, logarithms
+from ter.kernels.lanes import LANES, NO_SKEWNESS, skew_shape
+from ter.kernels.rows import ETA_MAX, FloatArray, IntArray, Rows, clamp, most_rows
 from ter.kernels.slope_lanes import integrate_lanes, load_draws, moments_of_lanes
 from ter.kernels.tables import read_table
 
@@ -142,7 +143,7 @@ def rates_of_counts(
             total += counts[b]
             n += 1
     odds = odds[:n]
-    exponentials(odds, odds, np.empty(n, np.int64))
+    exponentials(odds, odds, np.empty(n))
     for m in range(table.shape[1]):
         f = math.exp(u0 + m * step)
         value = 0.0
@@ -220,7 +221,7 @@ def rate_slopes(
     found = np.empty(LANES)
     rate = np.empty((T, K, LANES))
     logits = np.empty((T, K, LANES))
-    shift = np.empty(logits.size, np.int64)
+    scratch = np.empty(logits.size)
     mean_e = np.empty(LANES)
     mean_rate = np.empty(LANES)
     mean = np.empty(LANES)
@@ -258,7 +259,7 @@ def rate_slopes(
             whole = rate.reshape(-1)
             for i in range(flat.size):
                 flat[i] = whole[i] / (1.0 - whole[i])
-            logarithms(flat, flat, shift)
+            logarithms(flat, flat, scratch)
             mean_rate[:] = 0.0
             mean_e[:] = 0.0
             mean[:] = 0.0
@@ -319,7 +320,7 @@ def expect_slopes(
     spread = np.empty(most)
     growth = np.empty(most)
     mean = np.empty(most)
-    shift = np.empty(most, np.int64)
+    scratch = np.empty(most)
     for j in range(lo, hi):
         a = rows.row_ptr[j]
         n = rows.row_ptr[j + 1] - a
@@ -332,13 +333,13 @@ def expect_slopes(
                 spread[i] = math.sqrt(s[d] * s[d] + along * along)
                 odds[i] = clamp(eta[a - first + i, c], -ETA_MAX, ETA_MAX)
                 mean[i] = 0.0
-            exponentials(odds[:n], odds[:n], shift[:n])
+            exponentials(odds[:n], odds[:n], scratch[:n])
             for m in range(nodes.shape[1]):
                 if half[rule[d], m] == 0.0:
                     break
                 for i in range(n):
                     growth[i] = clamp(spread[i] * nodes[rule[d], m], 0.0, ETA_MAX)
-                exponentials(growth[:n], growth[:n], shift[:n])
+                exponentials(growth[:n], growth[:n], scratch[:n])
                 for i in range(n):
                     up = odds[i] * growth[i]
                     mean[i] += half[rule[d], m] * (1.0 - 1.0 / (1.0 + up) + odds[i] / (odds[i] + growth[i]))
@@ -371,7 +372,7 @@ def mix_distributions(
     """
     G = grid.shape[1]
     y = np.empty(G)
-    bits = np.empty(G, np.int64)
+    scratch = np.empty(G)
     for j in range(lo, hi):
         cdf[j] = 0.0
         for d in range(weights.size):
@@ -386,7 +387,7 @@ def mix_distributions(
                 sign = 1.0 if skewness > 0.0 else -1.0
                 for g in range(G):
                     y[g] = max(1.0 + q * sign * scale * (grid[j, g] - mean), 1e-300)
-                logarithms(y, y, bits)
+                logarithms(y, y, scratch)
                 for g in range(G):
                     y[g] = sign * (y[g] + 0.5 * a * a) / a
             for g in range(G):

@@ -8,9 +8,10 @@ import numpy as np
 from numba import njit
 
 from ter.kernels._jit import FAST
+from ter.kernels.elementary import exponentials
 from ter.kernels.lanes import LANES, MODE_TOLERANCE, log_partition, modes
 from ter.kernels.quadrature import LOG_2PI
-from ter.kernels.rows import ETA_MAX, FloatArray, IntArray, Rows, clamp, exponentials
+from ter.kernels.rows import ETA_MAX, FloatArray, Rows, clamp
 from ter.kernels.slope import LOWEST, MODE_STEPS, T_MAX
 
 #: Odds at +-ETA_MAX.
@@ -52,14 +53,14 @@ def load_draws(
 
 @njit(**FAST)
 def odds_along(
-    eta: FloatArray, direction: FloatArray, t: FloatArray, odds: FloatArray, shift: IntArray
+    eta: FloatArray, direction: FloatArray, t: FloatArray, odds: FloatArray, scratch: FloatArray
 ) -> None:
     """odds[i] = exp(eta_i + t direction_i), by lane."""
     for i in range(len(eta)):
         for c in range(LANES):
             odds[i, c] = clamp(eta[i, c] + t[c] * direction[i, c], -ETA_MAX, ETA_MAX)
     flat = odds.reshape(-1)
-    exponentials(flat, flat, shift[: flat.size])
+    exponentials(flat, flat, scratch[: flat.size])
 
 
 @njit(**FAST)
@@ -75,7 +76,7 @@ def joint_modes(
     odds: FloatArray,
     precision: FloatArray,
     drift: FloatArray,
-    shift: IntArray,
+    scratch: FloatArray,
 ) -> None:
     """Joint modes (t, e), precisions of t there with e eliminated, and how the modes of e move with t."""
     low = np.full(LANES, -T_MAX)
@@ -86,9 +87,9 @@ def joint_modes(
     bend = np.empty(LANES)
     mixed = np.empty(LANES)
     for _ in range(MODE_STEPS):
-        odds_along(eta, direction, t, odds, shift)
-        modes(odds, trials, successes, tau, e, within, shift)
-        exponentials(e, f, shift[:LANES])
+        odds_along(eta, direction, t, odds, scratch)
+        modes(odds, trials, successes, tau, e, within, scratch)
+        exponentials(e, f, scratch[:LANES])
         for c in range(LANES):
             slope[c] = -t[c]
             bend[c] = 1.0
@@ -153,7 +154,7 @@ def integrate_lanes(
     T = z_t.size
     K = z.size
     n = y.size
-    shift = np.empty(max(n, T * K) * LANES, np.int64)
+    scratch = np.empty(max(n, T * K) * LANES)
     base = np.empty((n, LANES))
     growth = np.empty((n, LANES))
     odds = np.empty((n, LANES))
@@ -180,8 +181,8 @@ def integrate_lanes(
     for c in range(LANES):
         tau[c] = 1.0 / (s[c] * s[c])
         start_t[c] = clamp(start_t[c], -T_MAX, T_MAX)
-    joint_modes(eta, direction, y, trials, successes, tau, start_t, start_e, base, precision, drift, shift)
-    odds_along(eta, direction, start_t, base, shift)
+    joint_modes(eta, direction, y, trials, successes, tau, start_t, start_e, base, precision, drift, scratch)
+    odds_along(eta, direction, start_t, base, scratch)
     for c in range(LANES):
         scale[c] = 1.0 / math.sqrt(precision[c])
     # Nodes lie symmetrically about the mode, and are taken from the outermost pair inwards: what multiplies
@@ -195,7 +196,7 @@ def integrate_lanes(
             for i in range(n):
                 for c in range(LANES):
                     growth[i, c] = clamp(step[c] * direction[i, c], -ETA_MAX, ETA_MAX)
-            exponentials(growth.reshape(-1), growth.reshape(-1), shift[: n * LANES])
+            exponentials(growth.reshape(-1), growth.reshape(-1), scratch[: n * LANES])
         if up:
             for i in range(n):
                 for c in range(LANES):
@@ -213,7 +214,7 @@ def integrate_lanes(
             moved = step[c] if up else -step[c]
             t[k, c] = start_t[c] + moved
             mode[c] = clamp(start_e[c] + drift[c] * moved, -ETA_MAX, ETA_MAX)
-        modes(odds, trials, successes, tau, mode, precision, shift)
+        modes(odds, trials, successes, tau, mode, precision, scratch)
         for c in range(LANES):
             precision[c] = 1.0 / math.sqrt(precision[c])
             level[c] = t[k, c] * (along[c] - 0.5 * t[k, c]) + log_w_t[k] + math.log(precision[c])
@@ -223,7 +224,7 @@ def integrate_lanes(
             for c in range(LANES):
                 nodes[m, c] = clamp(mode[c] + precision[c] * z[m], -ETA_MAX, ETA_MAX)
         largest = math.log(largest) + nodes[K - 1].max()
-        log_partition(odds, trials, binary, largest, nodes, part, f, product, shift)
+        log_partition(odds, trials, binary, largest, nodes, part, f, product, scratch)
         for m in range(K):
             for c in range(LANES):
                 x = nodes[m, c]
@@ -233,7 +234,7 @@ def integrate_lanes(
         for m in range(K):
             for c in range(LANES):
                 share[k, m, c] = max(share[k, m, c] - top[c], LOWEST)
-    exponentials(share.reshape(-1), share.reshape(-1), shift[: share.size])
+    exponentials(share.reshape(-1), share.reshape(-1), scratch[: share.size])
     weight[:] = 0.0
     for k in range(T):
         for m in range(K):

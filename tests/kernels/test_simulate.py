@@ -8,8 +8,9 @@ import pytest
 from numba import njit
 
 from ter.kernels import courses, patients, simulate, stages
+from ter.kernels.bits import power_of_two
 from ter.kernels.courses import Course
-from ter.kernels.logistic import exponential, happens, power_of_two
+from ter.kernels.logistic import exponential, happens
 from ter.kernels.patients import Key
 from ter.simulation.population import FACTOR_COLUMNS
 
