@@ -5,17 +5,21 @@ log-likelihood holds -1/2 log det H, whose derivatives are those of -1/2 tr(Q H)
 first pass finds the nodes and H, the second how tr(Q H) moves with the rows' linear predictors, the third the
 gradient. What the first leaves of the nodes serves the others: one division for each row and node, and no
 search for modes.
+
+A therapist may have a row or two in a cell, so that loops over nodes are the innermost. They take LANES at a
+time, the last of which may be no nodes, but have no weight.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from ter.kernels._jit import FAST
+from ter.kernels.elementary import exponentials
+from ter.kernels.lanes import LANES
 from ter.kernels.products import BLOCK
 from ter.kernels.quadrature import node_weights, unit_mode
 from ter.kernels.rows import FloatArray, Rows, load_predictors, most_cells, most_rows
@@ -28,9 +32,9 @@ class Nodes(NamedTuple):
     ----------
     odds : ndarray, shape (N,)
         exp(x_i'beta + v).
-    u, w : ndarray, shape (J, K)
-        Nodes, and their posterior weights, which sum to 1.
-    score : ndarray, shape (C, K)
+    u, w : ndarray, shape (J, L)
+        Nodes, and their posterior weights, which sum to 1; both 0 beyond the nodes.
+    score : ndarray, shape (C, L)
         Sums of a cell's residuals at each node, less their mean over the nodes.
     """
 
@@ -38,6 +42,12 @@ class Nodes(NamedTuple):
     u: FloatArray
     w: FloatArray
     score: FloatArray
+
+
+def room_for_nodes(rows: Rows, nodes: int) -> Nodes:
+    """Arrays for the first pass to fill, with a multiple of LANES for the nodes."""
+    J, C, L = rows.row_ptr.size - 1, rows.cell_outer.size, -(-nodes // LANES) * LANES
+    return Nodes(np.empty(rows.y.size), np.zeros((J, L)), np.zeros((J, L)), np.empty((C, L)))
 
 
 @njit(**FAST)
@@ -61,61 +71,57 @@ def outer_information(
     identity, are added to; `nodes` is written.
     """
     K = z.size
-    kept = np.empty(most_rows(lo, hi, rows))
-    spread = np.empty(kept.size)
-    scaled = np.empty(K)
+    L = nodes.score.shape[1]
+    f = np.empty(L)
+    scratch = np.empty(L)
+    scaled = np.empty(L)
     total = 0.0
     for j in range(lo, hi):
         a = rows.row_ptr[j]
         b = rows.row_ptr[j + 1]
         if a == b:
             continue
-        n = b - a
         odds = nodes.odds[a:b]
-        y = rows.y[a:b]
         trials = rows.trials[a:b]
         u = nodes.u[j]
         w = nodes.w[j]
         largest, successes, linear = load_predictors(j, rows, fixed, v, odds)
         mode[j], precision = unit_mode(odds, trials, successes, sigma, mode[j])
         total += linear + node_weights(
-            odds, trials, successes, rows.binary, largest, sigma, mode[j], precision, z, log_w, u, w
+            odds, trials, successes, rows.binary, largest, sigma, mode[j], precision, z, log_w, u[:K], w[:K]
         )
+        exponentials(u, f, scratch)
         first = rows.unit_cells[j]
-        last = rows.unit_cells[j + 1]
-        # Sums of n (1 - p): residuals but for what is the same at all nodes.
-        spread[:n] = 0.0
-        for k in range(K):
-            f = math.exp(u[k])
-            g = w[k]
-            for i in range(n):
-                q = 1.0 / (1.0 + odds[i] * f)
-                kept[i] = trials[i] * q
-                spread[i] += g * (kept[i] * (1.0 - q))
-            for c in range(first, last):
-                s = 0.0
-                for i in range(rows.cell_ptr[c] - a, rows.cell_ptr[c + 1] - a):
-                    s += kept[i]
-                nodes.score[c, k] = s
-        for c in range(first, last):
+        for c in range(first, rows.unit_cells[j + 1]):
+            # Sums of n (1 - p): residuals but for what is the same at all nodes.
             score = nodes.score[c]
+            score[:] = 0.0
+            weight = 0.0
+            residual = 0.0
+            for i in range(rows.cell_ptr[c], rows.cell_ptr[c + 1]):
+                n = rows.trials[i]
+                odds_at_0 = nodes.odds[i]
+                each = 0.0
+                for k in range(L):
+                    q = 1.0 / (1.0 + odds_at_0 * f[k])
+                    score[k] += n * q
+                    each += w[k] * (q * (1.0 - q))
+                weight += n * each
+                residual += rows.y[i] - n
             mean = 0.0
-            for k in range(K):
+            for k in range(L):
                 mean += w[k] * score[k]
-            for k in range(K):
+            for k in range(L):
                 score[k] -= mean
                 scaled[k] = w[k] * score[k]
-            weight = 0.0
-            for i in range(rows.cell_ptr[c] - a, rows.cell_ptr[c + 1] - a):
-                mean += y[i] - trials[i]
-                weight += spread[i]
             s = rows.cell_outer[c]
-            gradient[s] += mean
+            gradient[s] += residual + mean
             hessian[s, s] += weight
             for d in range(first, c + 1):
+                other = nodes.score[d]
                 covariance = 0.0
-                for k in range(K):
-                    covariance += scaled[k] * nodes.score[d, k]
+                for k in range(L):
+                    covariance += scaled[k] * other[k]
                 hessian[s, rows.cell_outer[d]] -= covariance
     return total
 
@@ -138,70 +144,63 @@ def outer_curvature(
     in the linear predictor of each row, E[Q_cc k + 2 (Q (s - E s))_c w + (g - E g) r]; its sums by outer
     level are added to outer (S,). Returned: the derivative in log sigma, E[(g - E g) u^2] / sigma^2.
     """
-    K = nodes.u.shape[1]
-    most = most_rows(lo, hi, rows)
-    kept = np.empty((K, most))
-    own = np.empty(most)
-    place = np.empty(most, np.int64)
-    pulled = np.empty((K, most_cells(lo, hi, rows)))
-    row = np.empty(K)
-    g = np.empty(K)
+    L = nodes.score.shape[1]
+    kept = np.empty((most_rows(lo, hi, rows), L))
+    pulled = np.empty((most_cells(lo, hi, rows), L))
+    f = np.empty(L)
+    scratch = np.empty(L)
+    g = np.empty(L)
+    lift = np.empty(L)
     by_log_sigma = 0.0
     for j in range(lo, hi):
         a = rows.row_ptr[j]
-        b = rows.row_ptr[j + 1]
-        if a == b:
-            continue
-        n = b - a
-        odds = nodes.odds[a:b]
-        y = rows.y[a:b]
-        trials = rows.trials[a:b]
         u = nodes.u[j]
         w = nodes.w[j]
         first = rows.unit_cells[j]
         last = rows.unit_cells[j + 1]
+        exponentials(u, f, scratch)
         g[:] = 0.0
         for c in range(first, last):
             s = rows.cell_outer[c]
-            row[:] = 0.0
+            pull = pulled[c - first]
+            score = nodes.score[c]
+            pull[:] = 0.0
             for d in range(first, last):
-                f = inverse[s, rows.cell_outer[d]]
-                for k in range(K):
-                    row[k] += f * nodes.score[d, k]
-            for k in range(K):
-                pulled[k, c - first] = row[k]
-                g[k] -= row[k] * nodes.score[c, k]
-            for i in range(rows.cell_ptr[c] - a, rows.cell_ptr[c + 1] - a):
-                own[i] = inverse[s, s]
-                place[i] = c - first
+                h = inverse[s, rows.cell_outer[d]]
+                other = nodes.score[d]
+                for k in range(L):
+                    pull[k] += h * other[k]
+            for k in range(L):
+                g[k] -= pull[k] * score[k]
+            for i in range(rows.cell_ptr[c], rows.cell_ptr[c + 1]):
+                h = inverse[s, s] * rows.trials[i]
+                odds = nodes.odds[i]
+                q = kept[i - a]
+                for k in range(L):
+                    q[k] = 1.0 / (1.0 + odds * f[k])
+                    g[k] += h * (q[k] * (1.0 - q[k]))
         mean = 0.0
-        for k in range(K):
-            f = math.exp(u[k])
-            q = kept[k]
-            total = 0.0
-            for i in range(n):
-                q[i] = 1.0 / (1.0 + odds[i] * f)
-                total += own[i] * trials[i] * q[i] * (1.0 - q[i])
-            g[k] += total
+        for k in range(L):
             mean += w[k] * g[k]
-        moves = slope[a:b]
-        moves[:] = 0.0
-        for k in range(K):
-            share = w[k]
-            f = share * (g[k] - mean)
+        for k in range(L):
+            # These sum to zero, so that a residual may lack what is the same at all nodes.
+            lift[k] = w[k] * (g[k] - mean)
             r = u[k] / sigma
-            by_log_sigma += f * r * r
-            q = kept[k]
-            pull = pulled[k]
-            for i in range(n):
-                weight = trials[i] * q[i] * (1.0 - q[i])
-                moves[i] += share * weight * (own[i] * (2.0 * q[i] - 1.0) + 2.0 * pull[place[i]])
-                moves[i] += f * (y[i] - trials[i] * (1.0 - q[i]))
+            by_log_sigma += lift[k] * r * r
         for c in range(first, last):
-            s = 0.0
-            for i in range(rows.cell_ptr[c] - a, rows.cell_ptr[c + 1] - a):
-                s += moves[i]
-            outer[rows.cell_outer[c]] += s
+            s = rows.cell_outer[c]
+            own = inverse[s, s]
+            pull = pulled[c - first]
+            moved = 0.0
+            for i in range(rows.cell_ptr[c], rows.cell_ptr[c + 1]):
+                q = kept[i - a]
+                total = 0.0
+                for k in range(L):
+                    x = q[k]
+                    total += w[k] * (x * (1.0 - x)) * (own * (2.0 * x - 1.0) + 2.0 * pull[k]) + lift[k] * x
+                slope[i] = rows.trials[i] * total
+                moved += slope[i]
+            outer[s] += moved
     return by_log_sigma
 
 
@@ -222,44 +221,39 @@ def fixed_gradient(
     tr(Q H). The part in beta is added to gradient (P,); the part in log sigma is returned, without what
     tr(Q H) itself adds to it.
     """
-    K = nodes.u.shape[1]
+    L = nodes.score.shape[1]
     columns = rows.X.T
     base = rows.row_ptr[lo]
     stop = rows.row_ptr[hi]
     rho = np.empty(stop - base)
-    moved = np.empty(most_rows(lo, hi, rows))
-    t = np.empty(K)
+    f = np.empty(L)
+    scratch = np.empty(L)
+    share = np.empty(L)
     by_log_sigma = 0.0
     for j in range(lo, hi):
-        a = rows.row_ptr[j]
-        b = rows.row_ptr[j + 1]
-        if a == b:
-            continue
-        n = b - a
-        odds = nodes.odds[a:b]
-        y = rows.y[a:b]
-        trials = rows.trials[a:b]
         u = nodes.u[j]
         w = nodes.w[j]
-        own = rho[a - base : b - base]
-        t[:] = 0.0
-        for c in range(rows.unit_cells[j], rows.unit_cells[j + 1]):
-            f = direction[rows.cell_outer[c]]
-            for k in range(K):
-                t[k] += f * nodes.score[c, k]
-            for i in range(rows.cell_ptr[c] - a, rows.cell_ptr[c + 1] - a):
-                own[i] = f
-        moved[:n] = 0.0
-        for k in range(K):
-            f = math.exp(u[k])
-            g = w[k]
-            for i in range(n):
-                q = 1.0 / (1.0 + odds[i] * f)
-                moved[i] += g * (trials[i] * q * (own[i] * (1.0 - q) + (1.0 - t[k])))
+        first = rows.unit_cells[j]
+        last = rows.unit_cells[j + 1]
+        exponentials(u, f, scratch)
+        share[:] = 1.0
+        for c in range(first, last):
+            h = direction[rows.cell_outer[c]]
+            score = nodes.score[c]
+            for k in range(L):
+                share[k] -= h * score[k]
+        for k in range(L):
             r = u[k] / sigma
-            by_log_sigma += g * (r * r * (1.0 - t[k]) - 1.0)
-        for i in range(n):
-            own[i] = moved[i] + y[i] - trials[i] - 0.5 * slope[a + i]
+            by_log_sigma += w[k] * (r * r * share[k] - 1.0)
+        for c in range(first, last):
+            h = direction[rows.cell_outer[c]]
+            for i in range(rows.cell_ptr[c], rows.cell_ptr[c + 1]):
+                odds = nodes.odds[i]
+                moved = 0.0
+                for k in range(L):
+                    q = 1.0 / (1.0 + odds * f[k])
+                    moved += w[k] * q * (h * (1.0 - q) + share[k])
+                rho[i - base] = rows.trials[i] * (moved - 1.0) + rows.y[i] - 0.5 * slope[i]
     for start in range(base, stop, BLOCK):
         end = min(start + BLOCK, stop)
         part = rho[start - base : end - base]

@@ -35,9 +35,10 @@ from ter.models.layout import Layout
 from ter.models.newton import Evaluation
 
 MODE_ITERATIONS = 200
-#: Newton decrement of the modes below which the cells' sums follow a last step to first order: what is left
-#: of the log-likelihood is below a tenth of it.
-MODE_DECREMENT = 1e-9
+#: Newton decrement of the modes below which the cells' sums follow a last step to first order, with few rows
+#: and with many. What is left of the log-likelihood is below a tenth of it with few rows, and with many below
+#: a hundredth; of the gradient, below its square root times as much, in standard errors.
+MODE_DECREMENTS = (1e-9, 1e-5)
 #: Keeps the information of an SD positive where the effects have shrunk to nothing.
 TINY_INFORMATION = 1e-12
 #: Shares of the work on cells, which costs a small part of what a pass over rows does, and rows to a share.
@@ -62,6 +63,7 @@ class LaplaceLikelihood:
         self.parts = layout.partitions()
         self.shares = layout.partitions(MAX_SHARES, ROWS_A_SHARE)
         self.n_outer = layout.n_outer
+        self.decrement = MODE_DECREMENTS[not layout.is_small]
         self.cell_inner = np.repeat(np.arange(layout.n_inner), np.diff(layout.rows.unit_cells))
         self._start = (np.zeros(layout.n_inner), np.zeros(max(1, layout.n_outer)) if v is None else v)
         self._moves: tuple[FloatArray, FloatArray] | None = None
@@ -175,7 +177,7 @@ class LaplaceLikelihood:
                 left, right = self._substitute(modes, a[:, None], b[:, None])
                 du, dv = left[:, 0], right[:, 0]
                 decrement += float(b @ dv)
-            if decrement < MODE_DECREMENT:
+            if decrement < self.decrement:
                 modes = self._last_step(modes, cells, variance, du, dv, decrement)
                 break
             length = 1.0
@@ -336,6 +338,37 @@ class LaplaceLikelihood:
             ),
         )
         return self._derivatives_at(part, x.size, Hessian.EXACT, joint=0.0)[2]
+
+    def scaled_information(self, x: FloatArray, information: FloatArray, times: float) -> FloatArray:
+        """About the information of data in which inner levels alike stood `times` as often.
+
+        The outer factor's levels are the same, so that what they leave unknown does not shrink: v is put back
+        beside the parameters, and eliminated again where all the data speak of it.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n,)
+            Where the Hessian was evaluated last.
+        information : ndarray, shape (n, n)
+            What came of it.
+        times : float
+        """
+        scaled = times * information
+        v_move = self.outer_move
+        if not self.n_outer or v_move is None:
+            return scaled
+        _, modes = self._modes_at(x)
+        variance = float(self.split(x)[1][1])
+        schur = modes.factor @ modes.factor.T
+        with_v = v_move.T @ schur
+        alone = information + with_v @ v_move
+        prior = np.eye(self.n_outer) / variance
+        inverse = np.linalg.inv(times * (schur - prior) + prior)
+        scaled = times * alone - times**2 * with_v @ inverse @ with_v.T
+        # Of the outer factor's SD its own levels tell, by Fisher scoring.
+        scaled[-1], scaled[:, -1] = 0.0, 0.0
+        scaled[-1, -1] = 2.0 * float(((1.0 - np.diag(inverse) / variance) ** 2).sum()) + TINY_INFORMATION
+        return scaled
 
     def _derivatives(self, x: FloatArray, hessian: Hessian) -> Evaluation:
         """Value, gradient, and the Hessian or an approximation."""

@@ -17,6 +17,8 @@ from ter.kernels.rows import Rows
 #: Rows a partition aims at. Fixed, so that sums are added in the same order on any number of threads.
 ROWS_A_PARTITION = 8192
 MAX_PARTITIONS = 64
+#: Below so many rows where a search ended shows in the intervals of the SDs, and a further step costs little.
+FEW_ROWS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,14 @@ class Layout:
     def n_inner(self) -> int:
         """Levels of the inner factor."""
         return self.rows.row_ptr.size - 1
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the data are so few that searches are to end at nothing but rounding.
+
+        The less the data say, the less is the likelihood quadratic.
+        """
+        return self.rows.y.size < FEW_ROWS
 
     def partitions(self, at_most: int | None = None, rows_each: int | None = None) -> list[tuple[int, int]]:
         """Runs of inner levels with about equally many rows; they depend on the data alone."""

@@ -25,8 +25,7 @@ START_SD = 0.3
 START_SDS = (0.05, 5.0)
 #: An SD below this may be on its way to zero.
 SMALL_SD = 0.15
-#: From so many rows and inner levels on, a fit of every eighth inner level alone says where to start.
-THINNED_ROWS = 20_000
+#: From so many inner levels on, a fit of every eighth of them alone says where to start, if rows are many.
 THINNED_UNITS = 160
 THINNED_STEP = 8
 #: Newton decrement below which exact steps take over from approximate ones.
@@ -39,6 +38,8 @@ ROUGH_ITERATIONS = 30
 STEPS_TO_EDGE = 10
 
 Value = Callable[[FloatArray], float]
+#: Value and gradient.
+Gradient = Callable[[FloatArray], tuple[float, FloatArray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +100,15 @@ class Start:
         Modes of the outer factor's effects; empty without one.
     log_sd_se : ndarray or None, shape (F,)
         Standard errors of log sd, where an earlier fit says so.
+    information : ndarray or None, shape (P + F, P + F)
+        About minus the Hessian in (beta, log sd), where that is known.
     """
 
     beta: FloatArray
     sd: FloatArray
     v: FloatArray
     log_sd_se: FloatArray | None = None
+    information: FloatArray | None = None
 
 
 class Bounds(TypedDict):
@@ -151,30 +155,20 @@ def fit_ml(layout: Layout, nodes: int, start: Start | None = None) -> Estimates:
             f'engine "ml" takes nodes=1 (Laplace) or at least {MIN_NODES} (quadrature), not {nodes}.'
         )
     P, F = layout.rows.X.shape[1], 2 if layout.n_outer else 1
-    if start is None and layout.rows.y.size >= THINNED_ROWS and layout.n_inner >= THINNED_UNITS:
+    if start is None and not layout.is_small and layout.n_inner >= THINNED_UNITS:
         start = rough_start(layout)
     x = starting_point(layout, F, start)
     laplace = LaplaceLikelihood(layout, start.v if start is not None and layout.n_outer else None)
     bounds = bounds_of(P, F)
     if nodes == 1:
-        found = climb_laplace(laplace, bounds, x, near=start is not None)
-        if is_small(layout):
+        found = climb_laplace(laplace, bounds, x, start)
+        if layout.is_small:
             found = last_steps(found, laplace.evaluate_exactly, **bounds)
         return describe_optimum(laplace, found)
     if layout.n_outer:
-        return fit_crossed(
-            laplace, nodes, climb_laplace(laplace, bounds, x, near=start is not None, tolerance=NEAR)
-        )
+        return fit_crossed(laplace, nodes, climb_laplace(laplace, bounds, x, start, tolerance=NEAR))
     surface = by_quadrature(layout, nodes)
-    return describe_optimum(laplace, climb_quadrature(surface, x, bounds, polish=is_small(layout)))
-
-
-def is_small(layout: Layout) -> bool:
-    """Whether the data are so few that where an ascent ended shows in the intervals of the SDs.
-
-    The less the data say, the less is the likelihood quadratic; with few rows a further step costs little.
-    """
-    return layout.rows.y.size < THINNED_ROWS
+    return describe_optimum(laplace, climb_quadrature(surface, x, bounds, polish=layout.is_small))
 
 
 @dataclass(frozen=True)
@@ -192,7 +186,7 @@ class Surface:
 
     evaluate: Evaluate
     value: Value
-    gradient: Callable[[FloatArray], tuple[float, FloatArray]] | None
+    gradient: Gradient | None
 
 
 def surface_of(layout: Layout, nodes: int, found: Estimates) -> Surface:
@@ -282,12 +276,9 @@ def fit_crossed(laplace: LaplaceLikelihood, nodes: int, near: Optimum) -> Estima
     crossed = CrossedSurface(laplace, nodes, modes.u, modes.v)
     likelihood = crossed.likelihood
 
-    def first(x: FloatArray) -> Evaluation:
-        # The Laplace approximation is curved nearly alike.
-        return (*likelihood.gradient(x), near.latest)
-
-    polish = is_small(laplace.layout)
-    found = climb_quadrature(crossed.surface, x, bounds_of(P, 2), first, polish=polish)
+    # The Laplace approximation is curved nearly alike.
+    first = with_information(likelihood.gradient, near.latest)
+    found = climb_quadrature(crossed.surface, x, bounds_of(P, 2), first, polish=laplace.layout.is_small)
     # The ascent ends with an evaluation, or near to it.
     found = replace(found, information=crossed.hessian, iterations=near.iterations + found.iterations)
     v, variance = likelihood.modes(found.x)
@@ -319,29 +310,46 @@ def rough_start(layout: Layout) -> Start:
     )
     _, gradient, information = laplace.evaluate_exactly(found.x)
     x = found.x + newton_step(gradient, information)
-    return Start(beta=x[:P], sd=np.exp(x[P:]), v=laplace.modes_at(found.x).v)
+    times = layout.rows.y.size / part.rows.y.size
+    return Start(
+        beta=x[:P],
+        sd=np.exp(x[P:]),
+        v=laplace.modes_at(found.x).v,
+        information=laplace.scaled_information(found.x, information, times),
+    )
 
 
 def climb_laplace(
-    laplace: LaplaceLikelihood, bounds: Bounds, x: FloatArray, *, near: bool, tolerance: float = 1e-10
+    laplace: LaplaceLikelihood, bounds: Bounds, x: FloatArray, start: Start | None, tolerance: float = 1e-10
 ) -> Optimum:
-    """Approximate steps until the maximum is near, then exact ones, which end with the exact Hessian."""
+    """Approximate steps until the maximum is near, then exact ones, which end with the exact Hessian.
+
+    x is near where an ascent starts from an earlier one.
+    """
     before = 0
-    if not near:
+    first: Evaluate | None = laplace.evaluate_closely
+    if start is None:
         rough = maximise(
             laplace.evaluate, laplace.value, x, tolerance=NEAR, max_iterations=ROUGH_ITERATIONS, **bounds
         )
-        x, before = rough.x, rough.iterations
+        x, before, first = rough.x, rough.iterations, None
+    elif start.information is not None:
+        first = with_information(laplace.gradient, start.information)
     found = maximise(
         laplace.evaluate_exactly,
         laplace.value,
         x,
         gradient_at=laplace.gradient,
-        first=laplace.evaluate_closely if near else None,
+        first=first,
         tolerance=tolerance,
         **bounds,
     )
     return replace(found, iterations=before + found.iterations)
+
+
+def with_information(gradient: Gradient, information: FloatArray) -> Evaluate:
+    """Evaluate value and gradient, and take the information for known."""
+    return lambda x: (*gradient(x), information)
 
 
 def by_quadrature(layout: Layout, nodes: int) -> Surface:

@@ -4,9 +4,11 @@ import numba
 import numpy as np
 import pytest
 from networks import network
+from scipy.linalg import eigh
 
 from ter.features.design import Grouping
-from ter.kernels.rows import Rows, exponentials
+from ter.kernels.elementary import exponentials
+from ter.kernels.rows import Rows
 from ter.models import layout as layout_module
 from ter.models import ml
 from ter.models.fast import fit_fast
@@ -115,7 +117,7 @@ def test_a_rough_start_changes_nothing(nodes, monkeypatch):
     layout = arrange(design, design.therapist, design.service)
     cold = fit_ml(layout, nodes)
     steps = []
-    monkeypatch.setattr(ml, "THINNED_ROWS", 100)
+    monkeypatch.setattr("ter.models.layout.FEW_ROWS", 100)
     monkeypatch.setattr(ml, "thinned", lambda layout, step: steps.append(step) or thinned(layout, step))
     warm = fit_ml(layout, nodes)
     assert steps == [ml.THINNED_STEP]
@@ -126,6 +128,23 @@ def test_a_rough_start_changes_nothing(nodes, monkeypatch):
 def test_exponentials():
     x = np.concatenate([np.linspace(-700, 700, 9001), [0.0, -0.0, 1e-300, np.log(2) / 2]])
     out = np.empty_like(x)
-    exponentials(x, out, np.empty(x.size, np.int64))
+    exponentials(x, out, np.empty(x.size))
     # log 2 is taken to 53 bits, so that the error grows with |x|: half a unit in the last place for each.
     assert (np.abs(out / np.exp(x) - 1) <= 4e-16 + 1e-16 * np.abs(x)).all()
+
+
+def test_information_of_a_part_foretells_that_of_the_whole():
+    """Near enough for steps: in every direction between two thirds and one and a half times the exact one."""
+    design, _ = network(5, therapists=400, services=8, caseload=40)
+    whole = arrange(design, design.therapist, design.service)
+    part = thinned(whole, 8)
+    found = fit_ml(whole, 1)
+    x = np.concatenate([found.beta, np.log(found.sd)])
+    laplace = LaplaceLikelihood(part)
+    information = laplace.evaluate_exactly(x)[2]
+    times = whole.rows.y.size / part.rows.y.size
+    exact = LaplaceLikelihood(whole).evaluate_exactly(x)[2]
+    ratios = eigh(laplace.scaled_information(x, information, times), exact, eigvals_only=True)
+    assert 2 / 3 < ratios.min() <= ratios.max() < 3 / 2, ratios
+    # Eight services do not become more of them.
+    assert eigh(times * information, exact, eigvals_only=True).max() > 2
