@@ -35,7 +35,6 @@ def linear_predictor(lo: int, hi: int, rows: Rows, beta: FloatArray, out: FloatA
 def block_terms(
     start: int,
     n: int,
-    first: int,
     rows: Rows,
     fixed: FloatArray,
     offset: FloatArray,
@@ -44,30 +43,21 @@ def block_terms(
     scratch: FloatArray,
     p: FloatArray,
     w: FloatArray,
-) -> int:
-    """Probabilities p and weights w of the n rows from `start`, which begin in the cell `first`.
-
-    Also left: eta, and odds = exp(-|eta|). Returns the last of the block's cells.
-    """
-    c = first
-    while True:
-        o = offset[c]
-        for i in range(max(rows.cell_ptr[c] - start, 0), min(rows.cell_ptr[c + 1] - start, n)):
-            eta[i] = fixed[start + i] + o
-        if rows.cell_ptr[c + 1] >= start + n:
-            break
-        c += 1
+) -> None:
+    """Probabilities p and weights w of the n rows from `start`; eta, and odds = exp(-|eta|), are left too."""
+    mine = fixed[start : start + n]
+    cell = rows.row_cell[start : start + n]
     for i in range(n):
-        eta[i] = clamp(eta[i], -ETA_MAX, ETA_MAX)
-        odds[i] = -abs(eta[i])
-    exponentials(odds[:n], odds[:n], scratch[:n])
+        x = clamp(mine[i] + offset[cell[i]], -ETA_MAX, ETA_MAX)
+        eta[i] = x
+        odds[i] = -abs(x)
+    exponentials(odds[:n], odds[:n], scratch)
     trials = rows.trials[start : start + n]
     for i in range(n):
         e = odds[i]
         d = 1.0 / (1.0 + e)
         p[i] = d if eta[i] >= 0.0 else e * d
         w[i] = trials[i] * e * d * d
-    return c
 
 
 @njit(**FAST)
@@ -101,13 +91,12 @@ def cell_sums(
     k = np.empty(BLOCK)
     m = np.empty(BLOCK)
     total = 0.0
-    c = rows.unit_cells[lo]
     stop = rows.row_ptr[hi]
     for start in range(rows.row_ptr[lo], stop, BLOCK):
         n = min(BLOCK, stop - start)
         y = rows.y[start : start + n]
         trials = rows.trials[start : start + n]
-        last = block_terms(start, n, c, rows, fixed, offset, eta, odds, scratch, p, w)
+        block_terms(start, n, rows, fixed, offset, eta, odds, scratch, p, w)
         linear = 0.0
         for i in range(n):
             r[i] = y[i] - trials[i] * p[i]
@@ -124,7 +113,7 @@ def cell_sums(
             for i in range(n):
                 linear -= trials[i] * math.log1p(odds[i])
         total += linear
-        for d in range(c, last + 1):
+        for d in range(rows.row_cell[start], rows.row_cell[start + n - 1] + 1):
             sum_r = 0.0
             sum_w = 0.0
             sum_k = 0.0
@@ -138,7 +127,6 @@ def cell_sums(
             weight[d] += sum_w
             third[d] += sum_k
             fourth[d] += sum_m
-        c = last + (rows.cell_ptr[last + 1] == start + n)
     return total
 
 
@@ -161,46 +149,24 @@ def row_gradient(
     scratch = np.empty(BLOCK)
     p = np.empty(BLOCK)
     w = np.empty(BLOCK)
-    q = np.empty(BLOCK)
-    s = np.empty(BLOCK)
     rho = np.empty(BLOCK)
-    c = rows.unit_cells[lo]
     stop = rows.row_ptr[hi]
     for start in range(rows.row_ptr[lo], stop, BLOCK):
         n = min(BLOCK, stop - start)
         y = rows.y[start : start + n]
         trials = rows.trials[start : start + n]
-        last = block_terms(start, n, c, rows, fixed, offset, eta, odds, scratch, p, w)
-        fill_block(start, n, c, last, rows, leverage, shift_of_modes, q, s)
+        cell = rows.row_cell[start : start + n]
+        block_terms(start, n, rows, fixed, offset, eta, odds, scratch, p, w)
         for i in range(n):
-            k = w[i] * (1.0 - 2.0 * p[i])
-            rho[i] = y[i] - trials[i] * p[i] - 0.5 * (q[i] * k - s[i] * w[i])
+            c = cell[i]
+            k = 1.0 - 2.0 * p[i]
+            rho[i] = y[i] - trials[i] * p[i] - 0.5 * w[i] * (leverage[c] * k - shift_of_modes[c])
         for a in range(P):
             column = columns[a][start : start + n]
             g = 0.0
             for i in range(n):
                 g += rho[i] * column[i]
             gradient[a] += g
-        c = last + (rows.cell_ptr[last + 1] == start + n)
-
-
-@njit(**FAST)
-def fill_block(
-    start: int,
-    n: int,
-    first: int,
-    last: int,
-    rows: Rows,
-    by_cell: FloatArray,
-    also: FloatArray,
-    out: FloatArray,
-    out_also: FloatArray,
-) -> None:
-    """Give the block's rows the values of their cells."""
-    for c in range(first, last + 1):
-        for i in range(max(rows.cell_ptr[c] - start, 0), min(rows.cell_ptr[c + 1] - start, n)):
-            out[i] = by_cell[c]
-            out_also[i] = also[c]
 
 
 @njit(**LEAN)
@@ -288,24 +254,23 @@ def row_sums(
     p = np.empty(BLOCK)
     w = np.empty(BLOCK)
     k = np.empty(BLOCK)
-    q = np.empty(BLOCK)
-    s = np.empty(BLOCK)
     rho = np.empty(BLOCK)
     omega = np.zeros(BLOCK)
     j = lo
-    c = rows.unit_cells[lo]
     stop = rows.row_ptr[hi]
     for start in range(rows.row_ptr[lo], stop, BLOCK):
         n = min(BLOCK, stop - start)
         y = rows.y[start : start + n]
         trials = rows.trials[start : start + n]
-        last = block_terms(start, n, c, rows, fixed, offset, eta, odds, scratch, p, w)
-        fill_block(start, n, c, last, rows, leverage, shift_of_modes, q, s)
+        cell = rows.row_cell[start : start + n]
+        block_terms(start, n, rows, fixed, offset, eta, odds, scratch, p, w)
         for i in range(n):
+            q = leverage[cell[i]]
+            s = shift_of_modes[cell[i]]
             k[i] = w[i] * (1.0 - 2.0 * p[i])
-            rho[i] = y[i] - trials[i] * p[i] - 0.5 * (q[i] * k[i] - s[i] * w[i])
+            rho[i] = y[i] - trials[i] * p[i] - 0.5 * (q * k[i] - s * w[i])
             m = w[i] * (1.0 - 6.0 * p[i] * (1.0 - p[i]))
-            omega[i] = joint * w[i] + 0.5 * exact * (q[i] * m - s[i] * k[i])
+            omega[i] = joint * w[i] + 0.5 * exact * (q * m - s * k[i])
         if n < BLOCK:
             omega[n:] = 0.0
             rho[n:] = 0.0
@@ -317,7 +282,7 @@ def row_sums(
                 g += rho[i] * column[i]
             gradient[a] += g
         turn(x, n, turned)
-        for d in range(c, last + 1):
+        for d in range(cell[0], cell[n - 1] + 1):
             first = max(rows.cell_ptr[d] - start, 0)
             end = min(rows.cell_ptr[d + 1] - start, n)
             while rows.unit_cells[j + 1] <= d:
@@ -328,5 +293,4 @@ def row_sums(
             add_cell(
                 turned, first, end, w, omega, k, j, t, d, sums, inner, outer, inner_omega, outer_omega, cell_k
             )
-        c = last + (rows.cell_ptr[last + 1] == start + n)
         add_products(x, omega, wx, information)

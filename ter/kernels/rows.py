@@ -35,6 +35,8 @@ class Rows(NamedTuple):
         Cells of each inner level.
     cell_outer : ndarray of int64, shape (C,)
         Outer level of each cell; all 0 without an outer factor.
+    row_cell : ndarray of uint32, shape (N,)
+        Cell of each row: unsigned, so that loops over rows which look up their cells' values vectorise.
     X : ndarray of float64, shape (N, P)
         Column by column in memory (Fortran order), so that loops over rows vectorise.
     y, trials : ndarray of float64, shape (N,)
@@ -47,6 +49,7 @@ class Rows(NamedTuple):
     cell_ptr: IntArray
     unit_cells: IntArray
     cell_outer: IntArray
+    row_cell: NDArray[np.uint32]
     X: FloatArray
     y: FloatArray
     trials: FloatArray

@@ -79,6 +79,7 @@ def thinned(layout: Layout, step: int) -> Layout:
         cell_ptr=_pointers(np.diff(rows.cell_ptr)[cells]),
         unit_cells=_pointers(n_cells),
         cell_outer=rows.cell_outer[cells],
+        row_cell=_numbered(np.diff(rows.cell_ptr)[cells]),
         X=columns.T,
         y=rows.y[chosen],
         trials=rows.trials[chosen],
@@ -90,6 +91,11 @@ def thinned(layout: Layout, step: int) -> Layout:
 def _pointers(counts: IntArray) -> IntArray:
     """Where runs of these lengths begin, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _numbered(counts: IntArray) -> NDArray[np.uint32]:
+    """Numbers of the runs of these lengths, for each of their members."""
+    return np.repeat(np.arange(counts.size, dtype=np.uint32), counts)
 
 
 def _runs(starts: IntArray, counts: IntArray) -> IntArray:
@@ -139,6 +145,7 @@ def arrange(design: Design, inner: Grouping, outer: Grouping | None) -> Layout:
         cell_ptr=np.append(found.starts, y.size),
         unit_cells=np.searchsorted(found.starts, row_ptr).astype(np.int64),
         cell_outer=found.outer[found.starts],
+        row_cell=_numbered(np.diff(found.starts, append=y.size)),
         X=columns.T,
         y=y,
         trials=trials,
