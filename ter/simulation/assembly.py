@@ -13,7 +13,6 @@ from ter.kernels.parallel import map_partitions
 from ter.kernels.patients import Record
 from ter.simulation.caseloads import Setup
 from ter.simulation.frames import (
-    BYTES_AN_EPISODE,
     episodes_frame,
     new_columns,
     sessions_frame,
@@ -22,16 +21,15 @@ from ter.simulation.frames import (
 from ter.simulation.room import Room
 
 
-def episodes_of(setup: Setup, record: Record) -> pd.DataFrame:
+def episodes_of(setup: Setup, record: Record, room: Room) -> pd.DataFrame:
     """Give the table of episodes, with the outcome columns."""
-    return episodes_beside(setup, record, [])[0]
+    return episodes_beside(setup, record, room, [])[0]
 
 
 def episodes_beside(
-    setup: Setup, record: Record, others: Sequence[Callable[[], Any]]
+    setup: Setup, record: Record, room: Room, others: Sequence[Callable[[], Any]]
 ) -> tuple[pd.DataFrame, list[Any]]:
     """Give the table of episodes, and what other tasks return that are done meanwhile."""
-    room = Room(record.service.size * BYTES_AN_EPISODE)
     columns = new_columns(record.service.size, room)
     setup.run(kernel.write_columns, record, columns)
     texts = text_columns(setup.scenario, setup.caseloads, setup.codes, record, columns, room)

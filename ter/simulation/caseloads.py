@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
@@ -21,11 +21,14 @@ from ter.simulation.build import Codes, build_tables, build_truth
 from ter.simulation.calendar import Calendar, day_number, make_calendar
 from ter.simulation.ids import therapist_ids
 from ter.simulation.network import Roster, draw_roster
+from ter.simulation.room import Room
 from ter.simulation.scenario import Scenario
 
 IntArray = NDArray[np.int64]
 
 LARGEST_SEED = 2**64 - 1
+#: Of what is drawn of an episode, and of its row in the table, about: what `Room` is asked for.
+BYTES_A_RECORD, BYTES_AN_EPISODE = 40, 320
 _PARTS_A_THREAD = 4  # therapists differ in caseload, so that equal parts are not equal work
 
 
@@ -42,19 +45,33 @@ class Simulation:
         One row per appointment, if asked for.
     therapists, services : DataFrame
         One row each, with the truth: ``effect`` is the true effect in log-odds.
-    probability : ndarray of float64, shape (N,)
-        Of each episode: the true probability of recovery if completed, for a patient at caseness.
-    scenario : Scenario
-    seed : int
+    setup : Setup
+        The scenario and the seed among it.
+    record : Record
+        What was drawn, of which the episodes are a view.
     """
 
     episodes: pd.DataFrame
     sessions: pd.DataFrame | None
     therapists: pd.DataFrame
     services: pd.DataFrame
-    probability: NDArray[np.float64]
-    scenario: Scenario
-    seed: int
+    setup: Setup
+    record: Record
+
+    @property
+    def scenario(self) -> Scenario:
+        """What was simulated."""
+        return self.setup.scenario
+
+    @property
+    def seed(self) -> int:
+        """The seed it was drawn with."""
+        return int(self.setup.seed)
+
+    @cached_property
+    def probability(self) -> NDArray[np.float64]:
+        """True probability of recovery of each episode (N,) if completed, for a patient at caseness."""
+        return np.asarray(1.0 / (1.0 + np.exp(-self.setup.log_odds(self.record))))
 
     def __repr__(self) -> str:
         counts = f"{len(self.episodes):,} episodes, {len(self.therapists):,} therapists"
@@ -108,24 +125,29 @@ class Setup:
         cuts = np.unique(np.searchsorted(work_before, targets)).tolist()
         map_partitions(fill, list(pairwise(cuts)))
 
-    def record(self) -> Record:
-        """Draw all patients."""
+    def room(self) -> Room:
+        """Give room for what is drawn, and for the table that is made of it."""
+        return Room(int(self.caseloads.n.sum()) * (BYTES_A_RECORD + BYTES_AN_EPISODE))
+
+    def record(self, room: Room | None = None) -> Record:
+        """Draw all patients, into a room that has place for them or one of their own."""
         n = int(self.caseloads.n.sum())
+        room = room or Room(n * BYTES_A_RECORD)
         record = Record(
-            service=np.empty(n, np.int32),
-            decile=np.empty(n, np.uint8),
-            age=np.empty(n, np.uint8),
-            problem=np.empty(n, np.uint8),
-            scores=np.empty(n, np.uint16),
-            wsas=np.empty(n, np.uint8),
-            history=np.empty(n, np.uint16),
-            cells=np.empty(self.codes.n_groups * n, np.uint8),
-            anxiety=np.empty(n, np.int16),
-            course=np.empty(n, np.uint16),
-            start=np.empty(n, np.uint16),
-            completed=np.empty(n, np.uint8),
-            case=np.empty(n, np.uint8),
-            recovered=np.empty(n, np.uint8),
+            service=room.array(n, np.int32),
+            decile=room.array(n, np.uint8),
+            age=room.array(n, np.uint8),
+            problem=room.array(n, np.uint8),
+            scores=room.array(n, np.uint16),
+            wsas=room.array(n, np.uint8),
+            history=room.array(n, np.uint16),
+            cells=room.array(self.codes.n_groups * n, np.uint8),
+            anxiety=room.array(n, np.int16),
+            course=room.array(n, np.uint16),
+            start=room.array(n, np.uint16),
+            completed=room.array(n, np.uint8),
+            case=room.array(n, np.uint8),
+            recovered=room.array(n, np.uint8),
         )
         self.run(kernel.write_record, record)
         return record
@@ -193,10 +215,12 @@ def simulate(
     from ter.simulation.frames import services_frame, therapists_frame
 
     setup = set_up(scenario, seed, therapists)
-    record = setup.record()
+    room = setup.room()
+    record = setup.record(room)
     episodes, (therapist_table, service_table) = episodes_beside(
         setup,
         record,
+        room,
         [
             partial(therapists_frame, scenario, setup.roster),
             partial(services_frame, scenario, setup.roster),
@@ -207,9 +231,8 @@ def simulate(
         sessions=sessions_of(setup, record, episodes) if sessions else None,
         therapists=therapist_table,
         services=service_table,
-        probability=1.0 / (1.0 + np.exp(-setup.log_odds(record))),
-        scenario=scenario,
-        seed=int(seed),
+        setup=setup,
+        record=record,
     )
 
 

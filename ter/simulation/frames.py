@@ -22,8 +22,6 @@ from ter.simulation.scenario import Scenario
 
 IntArray = NDArray[np.int64]
 
-#: Of the table, about: what `Room` is asked for.
-BYTES_AN_EPISODE = 320
 #: Words for the status of an appointment, by its code.
 STATUSES = ("attended", "dna", "cancelled")
 _MINUTES = {"2": 30, "3": 50}

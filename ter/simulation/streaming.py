@@ -93,7 +93,8 @@ def _table(scenario: Scenario, seed: int, therapists: range) -> pa.Table:
     from ter.simulation.assembly import episodes_of  # as in `caseloads.simulate`
 
     setup = set_up(scenario, seed, therapists)
-    episodes = episodes_of(setup, setup.record()).drop(columns=list(OUTCOME_COLUMNS))
+    room = setup.room()
+    episodes = episodes_of(setup, setup.record(room), room).drop(columns=list(OUTCOME_COLUMNS))
     return pa.Table.from_pandas(episodes, preserve_index=False)
 
 
