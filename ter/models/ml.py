@@ -28,6 +28,10 @@ SMALL_SD = 0.15
 #: From so many inner levels on, a fit of every eighth of them alone says where to start, if rows are many.
 THINNED_UNITS = 160
 THINNED_STEP = 8
+#: Least eigenvalue of the parameters' correlations above which a part of the data determines them all.
+COLLINEAR = 1e-6
+#: Newton decrement at a rough start, in units of its mean, beyond which the part's information is not used.
+FARTHEST = 4.0
 #: Newton decrement below which exact steps take over from approximate ones.
 NEAR = 0.1
 ROUGH_TOLERANCE = 1.0
@@ -295,8 +299,11 @@ def bounds_of(P: int, F: int) -> Bounds:
     }
 
 
-def rough_start(layout: Layout) -> Start:
-    """Where a fit to every eighth inner level ends, and what its information says of the whole one."""
+def rough_start(layout: Layout) -> Start | None:
+    """Where a fit to every eighth inner level ends, and what its information says of the whole one.
+
+    None where that part leaves a coefficient open, as that of a level which it does not have.
+    """
     part = thinned(layout, THINNED_STEP)
     P, F = part.rows.X.shape[1], 2 if part.n_outer else 1
     laplace = LaplaceLikelihood(part)
@@ -309,6 +316,8 @@ def rough_start(layout: Layout) -> Start:
         **bounds_of(P, F),
     )
     _, gradient, information = laplace.evaluate_exactly(found.x)
+    if not (found.converged and is_determined(information)):
+        return None
     x = found.x + newton_step(gradient, information)
     times = layout.rows.y.size / part.rows.y.size
     return Start(
@@ -317,6 +326,15 @@ def rough_start(layout: Layout) -> Start:
         v=laplace.modes_at(found.x).v,
         information=laplace.scaled_information(found.x, information, times),
     )
+
+
+def is_determined(information: FloatArray) -> bool:
+    """Whether no parameter, nor any sum of them, is left open: every correlation is well below one."""
+    diagonal = np.diag(information)
+    if not (diagonal > 0.0).all():
+        return False
+    scale = np.sqrt(diagonal)
+    return bool(np.linalg.eigvalsh(information / np.outer(scale, scale))[0] > COLLINEAR)
 
 
 def climb_laplace(
@@ -334,7 +352,7 @@ def climb_laplace(
         )
         x, before, first = rough.x, rough.iterations, None
     elif start.information is not None:
-        first = with_information(laplace.gradient, start.information)
+        first = foretold(laplace, start.information)
     found = maximise(
         laplace.evaluate_exactly,
         laplace.value,
@@ -345,6 +363,23 @@ def climb_laplace(
         **bounds,
     )
     return replace(found, iterations=before + found.iterations)
+
+
+def foretold(laplace: LaplaceLikelihood, information: FloatArray) -> Evaluate:
+    """Take the information for known, unless the maximum would be farther away than chance allows.
+
+    Of what a part of the data says, the decrement is a chi-squared number of as many degrees of freedom as
+    there are parameters, times how many such parts there are, less one. It is more where a level that the
+    part hardly has left a coefficient open.
+    """
+
+    def evaluate(x: FloatArray) -> Evaluation:
+        value, gradient = laplace.gradient(x)
+        decrement = float(gradient @ newton_step(gradient, information))
+        far = decrement > FARTHEST * THINNED_STEP * x.size
+        return laplace.evaluate_closely(x) if far else (value, gradient, information)
+
+    return evaluate
 
 
 def with_information(gradient: Gradient, information: FloatArray) -> Evaluate:

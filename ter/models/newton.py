@@ -19,6 +19,9 @@ FAST_FALL = 4.0
 #: Points whose decrements are below this share an information: a ten-thousandth of a standard error apart, it
 #: differs by a ten-thousandth of the likelihood's skewness.
 SAME = 1e-8
+#: Shares of a step below which no rise is looked for: with an information from where the step begins, and
+#: with one that was kept.
+SHORTEST, SHORTEST_KEPT = 1e-10, 0.1
 #: Steps after the end, and the decrement that ends them: a thousand-millionth of a standard error.
 LAST_STEPS = 3
 NOTHING_LEFT = 1e-18
@@ -148,19 +151,49 @@ def maximise(
             return Optimum(x, value, gradient, evaluated, decrement, iteration - 1, True, information)
         if iteration > max_iterations:
             break
-        over = float(np.max(np.abs(step) / max_step, initial=0.0))
-        length = 1.0 / over if over > 1.0 else 1.0
         # Rounding of the value itself must not stop an ascent that is nearly done.
         slack = noise + 1e-12 * (1.0 + abs(value))
-        while length > 1e-10:
-            trial = value_at(np.maximum(x + length * step, lowest))
-            if np.isfinite(trial) and trial >= value + 1e-4 * length * decrement - slack:
-                break
-            length *= 0.5
-        else:
+        limits = max_step, lowest
+        reached = _search(
+            value_at, x, step, value, decrement, slack, limits, SHORTEST if fresh else SHORTEST_KEPT
+        )
+        if reached is None and not fresh:
+            # A kept information led astray.
+            value, gradient, evaluated = evaluate(x)
+            information, fresh = evaluated, True
+            step, decrement = _free_step(x, gradient, information, lowest)
+            kept_from = decrement
+            reached = _search(value_at, x, step, value, decrement, slack, limits, SHORTEST)
+        if reached is None:
             return Optimum(x, value, gradient, evaluated, decrement, iteration, False, information)
-        left, x = x, np.maximum(x + length * step, lowest)
+        left, x = x, reached
     return Optimum(x, value, gradient, evaluated, decrement, max_iterations, False, information)
+
+
+def _search(
+    value_at: Callable[[FloatArray], float],
+    x: FloatArray,
+    step: FloatArray,
+    value: float,
+    decrement: float,
+    slack: float,
+    limits: tuple[float | FloatArray, float | FloatArray],
+    shortest: float,
+) -> FloatArray | None:
+    """Halve a step, which is cut to the limits (largest change, lowest value), until the value rises enough.
+
+    None if that takes a share of the step below the `shortest`.
+    """
+    max_step, lowest = limits
+    over = float(np.max(np.abs(step) / max_step, initial=0.0))
+    length = 1.0 / over if over > 1.0 else 1.0
+    while length > shortest:
+        reached = np.maximum(x + length * step, lowest)
+        trial = value_at(reached)
+        if np.isfinite(trial) and trial >= value + 1e-4 * length * decrement - slack:
+            return reached
+        length *= 0.5
+    return None
 
 
 def last_steps(

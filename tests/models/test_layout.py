@@ -125,6 +125,27 @@ def test_a_rough_start_changes_nothing(nodes, monkeypatch):
         np.testing.assert_allclose(getattr(warm, name), getattr(cold, name), rtol=0, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.parametrize("nodes", [1, 9])
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_level_that_the_part_hardly_has_does_not_lead_astray(nodes, others, monkeypatch):
+    """Three patients have a level, or all those of a therapist: none, or all of them, in the part."""
+    design, _ = network(3, therapists=200, services=5, caseload=12)
+    therapist, rare = design.therapist.index, np.zeros(len(design.X))
+    rare[np.flatnonzero(therapist % 8 == 3)[:3] if others else therapist == 8] = 1.0
+    more = {"X": np.asfortranarray(np.column_stack([design.X, (rare - rare.mean()) / rare.std()]))}
+    more |= {"columns": (*design.columns, "rare")}
+    more |= {"centre": np.append(design.centre, 0.0), "scale": np.append(design.scale, 1.0)}
+    design = replace(design, **more)
+    layout = arrange(design, design.therapist, design.service)
+    cold = fit_ml(layout, nodes)
+    monkeypatch.setattr("ter.models.layout.FEW_ROWS", 100)
+    warm = fit_ml(layout, nodes)
+    assert cold.converged
+    assert warm.converged
+    for name in ("beta", "sd", "u", "v", "log_likelihood"):
+        np.testing.assert_allclose(getattr(warm, name), getattr(cold, name), rtol=0, atol=1e-6, err_msg=name)
+
+
 def test_exponentials():
     x = np.concatenate([np.linspace(-700, 700, 9001), [0.0, -0.0, 1e-300, np.log(2) / 2]])
     out = np.empty_like(x)

@@ -134,3 +134,23 @@ def test_an_ascent_does_not_end_with_what_stood_for_the_information(level):
     )
     assert found.converged
     np.testing.assert_array_equal(found.information, curvature)
+
+
+def test_an_information_that_leads_astray_is_replaced():
+    centre, curvature = np.array([1.0, -2.0]), np.array([[2.0, 0.5], [0.5, 1.0]])
+    evaluate, value = quadratic(centre, curvature)
+    tried = []
+
+    def watched(x):
+        tried.append(x)
+        return value(x)
+
+    def astray(x):
+        at, gradient, _ = evaluate(x)
+        return at, gradient, 1e-6 * np.eye(2)
+
+    found = maximise(evaluate, watched, np.zeros(2), gradient_at=lambda x: evaluate(x)[:2], first=astray)
+    assert found.converged
+    np.testing.assert_allclose(found.x, centre, atol=1e-6)
+    # A step a million times too long would take twenty halvings.
+    assert len(tried) < 10
