@@ -30,8 +30,6 @@ THINNED_UNITS = 160
 THINNED_STEP = 8
 #: Least eigenvalue of the parameters' correlations above which a part of the data determines them all.
 COLLINEAR = 1e-6
-#: Newton decrement at a rough start, in units of its mean, beyond which the part's information is not used.
-FARTHEST = 4.0
 #: Newton decrement below which exact steps take over from approximate ones.
 NEAR = 0.1
 ROUGH_TOLERANCE = 1.0
@@ -352,7 +350,7 @@ def climb_laplace(
         )
         x, before, first = rough.x, rough.iterations, None
     elif start.information is not None:
-        first = foretold(laplace, start.information)
+        first = with_information(laplace.gradient, start.information)
     found = maximise(
         laplace.evaluate_exactly,
         laplace.value,
@@ -363,23 +361,6 @@ def climb_laplace(
         **bounds,
     )
     return replace(found, iterations=before + found.iterations)
-
-
-def foretold(laplace: LaplaceLikelihood, information: FloatArray) -> Evaluate:
-    """Take the information for known, unless the maximum would be farther away than chance allows.
-
-    Of what a part of the data says, the decrement is a chi-squared number of as many degrees of freedom as
-    there are parameters, times how many such parts there are, less one. It is more where a level that the
-    part hardly has left a coefficient open.
-    """
-
-    def evaluate(x: FloatArray) -> Evaluation:
-        value, gradient = laplace.gradient(x)
-        decrement = float(gradient @ newton_step(gradient, information))
-        far = decrement > FARTHEST * THINNED_STEP * x.size
-        return laplace.evaluate_closely(x) if far else (value, gradient, information)
-
-    return evaluate
 
 
 def with_information(gradient: Gradient, information: FloatArray) -> Evaluate:
