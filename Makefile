@@ -51,7 +51,7 @@ test: lint
 
 # The lower bounds of pyproject.toml, as exact versions.
 test-lowest: $(VENV)/.installed-dev
-	@$(BIN)/python -m tests.lowest > $(VENV)/lowest.txt
+	@$(BIN)/python tests/lowest.py > $(VENV)/lowest.txt
 	@$(PYTHON) -m venv $(VENV)-lowest
 	@$(VENV)-lowest/bin/python -m pip install --quiet --editable '.[dev]' --constraint $(VENV)/lowest.txt
 	@$(VENV)-lowest/bin/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal

@@ -7,6 +7,7 @@ import io
 
 import pytest
 from jinja2 import Environment
+from made_publication import make_publication
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -14,7 +15,6 @@ from benchmarks.side_by_side import Allowance, Items, Yardstick
 from ter.ratings.publication import Publication
 from ter.reports.pages import Edition, index_page, therapist_pages
 from ter.reports.words import THERAPISTS
-from tests.reports.made_publication import make_publication
 
 EDITION = Edition("TER report, October 2026", "2026-10", "2026-10-31", THERAPISTS)
 THERAPISTS_RATED = 1_000
