@@ -95,7 +95,10 @@ def _table(scenario: Scenario, seed: int, therapists: range) -> pa.Table:
     setup = set_up(scenario, seed, therapists)
     room = setup.room()
     episodes = episodes_of(setup, setup.record(room), room).drop(columns=list(OUTCOME_COLUMNS))
-    return pa.Table.from_pandas(episodes, preserve_index=False)
+    table = pa.Table.from_pandas(episodes, preserve_index=False)
+    # Older versions of pandas leave a column of words that none of these episodes has without a type.
+    fields = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(fields, table.schema.metadata))
 
 
 def stream_simulation(
