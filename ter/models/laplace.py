@@ -339,37 +339,6 @@ class LaplaceLikelihood:
         )
         return self._derivatives_at(part, x.size, Hessian.EXACT, joint=0.0)[2]
 
-    def scaled_information(self, x: FloatArray, information: FloatArray, times: float) -> FloatArray:
-        """About the information of data in which inner levels alike stood `times` as often.
-
-        The outer factor's levels are the same, so that what they leave unknown does not shrink: v is put back
-        beside the parameters, and eliminated again where all the data speak of it.
-
-        Parameters
-        ----------
-        x : ndarray, shape (n,)
-            Where the Hessian was evaluated last.
-        information : ndarray, shape (n, n)
-            What came of it.
-        times : float
-        """
-        scaled = times * information
-        v_move = self.outer_move
-        if not self.n_outer or v_move is None:
-            return scaled
-        _, modes = self._modes_at(x)
-        variance = float(self.split(x)[1][1])
-        schur = modes.factor @ modes.factor.T
-        with_v = v_move.T @ schur
-        alone = information + with_v @ v_move
-        prior = np.eye(self.n_outer) / variance
-        inverse = np.linalg.inv(times * (schur - prior) + prior)
-        scaled = times * alone - times**2 * with_v @ inverse @ with_v.T
-        # Of the outer factor's SD its own levels tell, by Fisher scoring.
-        scaled[-1], scaled[:, -1] = 0.0, 0.0
-        scaled[-1, -1] = 2.0 * float(((1.0 - np.diag(inverse) / variance) ** 2).sum()) + TINY_INFORMATION
-        return scaled
-
     def _derivatives(self, x: FloatArray, hessian: Hessian) -> Evaluation:
         """Value, gradient, and the Hessian or an approximation."""
         return self._derivatives_at(self._at(x), x.size, hessian, joint=1.0)

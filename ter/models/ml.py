@@ -13,6 +13,7 @@ from ter.features.design import FloatArray
 from ter.models.laplace import LaplaceLikelihood
 from ter.models.layout import Layout, thinned
 from ter.models.newton import Evaluate, Evaluation, Optimum, last_steps, lower_factor, maximise, newton_step
+from ter.models.part import is_determined, scaled_information
 from ter.models.quadrature import CrossedQuadrature, QuadratureLikelihood
 from ter.models.slope_result import SlopeEstimates
 
@@ -28,8 +29,6 @@ SMALL_SD = 0.15
 #: From so many inner levels on, a fit of every eighth of them alone says where to start, if rows are many.
 THINNED_UNITS = 160
 THINNED_STEP = 8
-#: Least eigenvalue of the parameters' correlations above which a part of the data determines them all.
-COLLINEAR = 1e-6
 #: Newton decrement below which exact steps take over from approximate ones.
 NEAR = 0.1
 ROUGH_TOLERANCE = 1.0
@@ -322,17 +321,8 @@ def rough_start(layout: Layout) -> Start | None:
         beta=x[:P],
         sd=np.exp(x[P:]),
         v=laplace.modes_at(found.x).v,
-        information=laplace.scaled_information(found.x, information, times),
+        information=scaled_information(laplace, found.x, information, times),
     )
-
-
-def is_determined(information: FloatArray) -> bool:
-    """Whether no parameter, nor any sum of them, is left open: every correlation is well below one."""
-    diagonal = np.diag(information)
-    if not (diagonal > 0.0).all():
-        return False
-    scale = np.sqrt(diagonal)
-    return bool(np.linalg.eigvalsh(information / np.outer(scale, scale))[0] > COLLINEAR)
 
 
 def climb_laplace(

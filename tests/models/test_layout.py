@@ -15,6 +15,7 @@ from ter.models.fast import fit_fast
 from ter.models.laplace import LaplaceLikelihood
 from ter.models.layout import arrange, thinned
 from ter.models.ml import fit_ml
+from ter.models.part import scaled_information
 
 
 def test_rows_are_sorted_by_unit_then_service():
@@ -165,7 +166,7 @@ def test_information_of_a_part_foretells_that_of_the_whole():
     information = laplace.evaluate_exactly(x)[2]
     times = whole.rows.y.size / part.rows.y.size
     exact = LaplaceLikelihood(whole).evaluate_exactly(x)[2]
-    ratios = eigh(laplace.scaled_information(x, information, times), exact, eigvals_only=True)
+    ratios = eigh(scaled_information(laplace, x, information, times), exact, eigvals_only=True)
     assert 2 / 3 < ratios.min() <= ratios.max() < 3 / 2, ratios
     # Eight services do not become more of them.
     assert eigh(times * information, exact, eigvals_only=True).max() > 2
