@@ -124,6 +124,6 @@ TINY: Final = Problem("tiny", rows=400, therapists=12, services=4, columns=2, se
 SMALL: Final = Problem("small", rows=10_000, therapists=300, services=50, columns=20, seed=1)
 MEDIUM: Final = Problem("medium", rows=100_000, therapists=2_000, services=50, columns=20, seed=1)
 #: What the figures of the simulation are measured on: enough patients that setting up does not count.
-CASELOADS: Final = Problem("caseloads", rows=200_000, therapists=2_000, services=50, columns=2, seed=1)
+CASELOADS: Final = Problem("caseloads", rows=2_000_000, therapists=20_000, services=50, columns=2, seed=1)
 
 PROBLEMS: Final = {problem.name: problem for problem in (TINY, SMALL, MEDIUM, CASELOADS)}

@@ -20,6 +20,8 @@ NO_JIT: Final[bool] = bool(config.DISABLE_JIT)  # type: ignore[attr-defined]
 # LLVM takes half of the vector registers' width where the processor once ran slower with all of it.
 _WIDE = '"prefer-vector-width"="512"'
 _TABLES = "tables"
+#: Stores of one function that are told apart: by their numbers, which begin anew after the last.
+_MOST_PUTS = 24
 
 
 def _scopes(builder: Any, *names: str) -> Any:
@@ -30,6 +32,14 @@ def _scopes(builder: Any, *names: str) -> Any:
 
 def _own_scope(builder: Any) -> str:
     return f"read in {builder.function.name}"
+
+
+def _number_of_put(builder: Any) -> int:
+    """Number the stores of a function, from 0 in the order in which it is compiled."""
+    function = builder.function
+    number: int = getattr(function, "ter_puts", 0)
+    function.ter_puts = number + 1
+    return number
 
 
 def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -63,8 +73,11 @@ def _put(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
         set.add(builder.function.attributes, _WIDE)
         element = _element(context, builder, signature.args[0], *arguments[:2])
         cast = context.cast(builder, arguments[2], signature.args[2], signature.args[0].dtype)
-        scopes = _scopes(builder, _TABLES, _own_scope(builder))
-        builder.store(cast, element).set_metadata("noalias", scopes)
+        stores = [f"stored {k} in {builder.function.name}" for k in range(_MOST_PUTS)]
+        own = stores.pop(_number_of_put(builder) % _MOST_PUTS)
+        store = builder.store(cast, element)
+        store.set_metadata("alias.scope", _scopes(builder, own))
+        store.set_metadata("noalias", _scopes(builder, _TABLES, _own_scope(builder), *stores))
         return context.get_dummy_value()
 
     return types.void(array, index, value), compiled
@@ -152,7 +165,7 @@ fetch: Callable[..., Any] = _plain_fetch if NO_JIT else _fetch
 #: ``read(array, index)``: an element that is not written by the function that reads it.
 read: Callable[..., Any] = _plain_fetch if NO_JIT else _read
 #: ``put(array, index, value)``: store an element that is neither fetched by anybody meanwhile, nor read by
-#: the same function.
+#: the same function, nor stored by another ``put`` of it.
 put: Callable[..., Any] = _plain_put if NO_JIT else _put
 #: ``put_past(array, index, value)``: store an element past the caches, one after the other: of an array that
 #: is too large for them nothing need be read before it is written.

@@ -13,7 +13,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ter.kernels._jit import BARE, JIT
-from ter.kernels.rng import bits, stream_key, uniform
 
 # Coefficients of the rational functions, the highest power first: numerator and denominator.
 _CENTRE = (
@@ -58,15 +57,9 @@ def normal_quantile(p: float) -> float:
 
 
 @njit(**JIT)
-def unit_normals(
-    seed: np.uint64, stream: np.uint64, units: NDArray[np.int64], counter: int
-) -> NDArray[np.float64]:
-    """Draw one standard normal number for each unit: the quantile at what `rng.unit_uniforms` draws.
-
-    Parameters and what is returned are as there.
-    """
-    out = np.empty(units.size)
-    for j in range(units.size):
-        start, step = stream_key(seed, stream, np.uint64(units[j]))
-        out[j] = normal_quantile(uniform(bits(start, step, np.uint64(counter))))
+def normal_quantiles(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the quantile of a standard normal distribution at each of several 0 < p < 1."""
+    out = np.empty(p.size)
+    for k in range(p.size):
+        out[k] = normal_quantile(p[k])
     return out

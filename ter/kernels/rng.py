@@ -92,25 +92,25 @@ def below(word: np.uint64, n: int) -> np.int64:
 
 @njit(**JIT)
 def unit_uniforms(
-    seed: np.uint64, stream: np.uint64, units: NDArray[np.int64], counter: int
+    seed: np.uint64, stream: np.uint64, units: NDArray[np.int64], n: int
 ) -> NDArray[np.float64]:
-    """Draw one uniform number for each unit.
+    """Draw the first n uniform numbers of each unit.
 
     Parameters
     ----------
     seed, stream : uint64
     units : ndarray of int64, shape (J,)
-        Numbers of the units: the same unit gets the same number, whatever else is in the array.
-    counter : int
-        Which number of each unit's sequence.
+        Numbers of the units: the same unit gets the same numbers, whatever else is in the array.
+    n : int
 
     Returns
     -------
-    ndarray of float64, shape (J,)
+    ndarray of float64, shape (n, J)
         Strictly between 0 and 1.
     """
-    out = np.empty(units.size)
+    out = np.empty((n, units.size))
     for j in range(units.size):
         start, step = stream_key(seed, stream, np.uint64(units[j]))
-        out[j] = uniform(bits(start, step, np.uint64(counter)))
+        for k in range(n):
+            out[k, j] = uniform(bits(start, step, np.uint64(k)))
     return out

@@ -9,7 +9,7 @@ one therapist's patients end.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -59,9 +59,13 @@ Singles = NDArray[np.float32]
 #: Patients in a block, in whole steps: so many that starting a stage does not count, so few that they stay in
 #: the cache, and that three counts of them share 32 bits.
 SEATS = 63 * STEP
-#: Places in a row of a block: each therapist's patients are filled to whole steps.
-ROOM = SEATS + STEP
-_1, _3, _32 = np.uint64(1), np.uint64(3), np.uint64(32)
+#: Places in a row of a block: each therapist's patients are filled to whole steps. No whole number of
+#: pages of memory, because the first cache holds few lines from the same place of many pages.
+ROOM = SEATS + 5 * STEP
+_1, _32, _56 = np.uint64(1), np.uint64(32), np.uint64(56)
+#: Times eight bytes of 0 or 1, they are the highest eight bits, the lowest byte the lowest.
+_EIGHT_TO_BITS = np.uint64(0x0102040810204080)
+_LINE = 64  # bytes
 _LOW_16, _HIGH_16 = np.uint32(0xFFFF), np.uint32(0xFFFF0000)
 _2_TO_16, _2_TO_32 = np.float32(2.0**-16), 2.0**-32
 _ZERO = np.float32(0.0)
@@ -80,9 +84,11 @@ class Block(NamedTuple):
     by_phq9: Singles  #: (R,) log-odds of recovery, a point of PHQ-9
     completion: Singles  #: (R,) log-odds of completing: the therapist's terms
     log_odds: Singles  #: ((2 + G / 2) · R,) of recovery: the therapist's terms; all but factors; pair by pair
+    rounding: NDArray[np.uint32]  #: (R,) random bits for the rounding of severity, 16 of them
+    for_scores: NDArray[np.uint32]  #: (R,) random bits for the first scores
     completes: NDArray[np.uint8]  #: (R,)
     stratum: NDArray[np.uint32]  #: (R,) on which the levels of factors depend
-    marks: NDArray[np.uint8]  #: (R,) 1: with a specific measure
+    marks: NDArray[np.uint8]  #: (R,) 1: with a specific measure; 0 or 1 where nobody sits, too
     eights: NDArray[np.uint64]  #: (R / 8,) the same, eight of them at a time
     run: NDArray[np.int32]  #: (R,) which of the block's therapists
     state: NDArray[np.uint64]  #: (R,) of each of them, of `WORD_ONCE_SPECIFIC` at the block's first place
@@ -96,27 +102,38 @@ class Block(NamedTuple):
 
 
 @njit(**JIT)
+def _aligned(n: int, kind: type) -> NDArray[Any]:
+    """Make room for n numbers that begins with a line of the cache: sixteen of them then lie in one line."""
+    room: NDArray[Any] = np.empty(n + _LINE, kind)
+    first = -room.ctypes.data % _LINE // room.itemsize
+    return room[first : first + n]
+
+
+@njit(**JIT)
 def new_block(c: Caseloads, t: Tables) -> Block:
     """Make room for a block, and copies of the effects in single precision."""
     pairs = t.group_first.size // 2
-    words = np.empty((WORD_FACTORS + pairs) * ROOM, np.uint64)
-    eights = np.empty(ROOM // 8, np.uint64)
+    words = _aligned((WORD_FACTORS + max(pairs, 1)) * ROOM, np.uint64)
+    eights = _aligned(ROOM // 8, np.uint64)
+    eights[:] = 0
     return Block(
         words,
         words.view(np.uint32),
-        np.empty(ROOM, np.int32),
-        np.empty(ROOM, np.float32),
-        np.empty(ROOM, np.float32),
-        np.empty(ROOM, np.float32),
-        np.empty((2 + pairs) * ROOM, np.float32),
-        np.empty(ROOM, np.uint8),
-        np.empty(ROOM, np.uint32),
+        _aligned(ROOM, np.int32),
+        _aligned(ROOM, np.float32),
+        _aligned(ROOM, np.float32),
+        _aligned(ROOM, np.float32),
+        _aligned((2 + pairs) * ROOM, np.float32),
+        _aligned(ROOM, np.uint32),
+        _aligned(ROOM, np.uint32),
+        _aligned(ROOM, np.uint8),
+        _aligned(ROOM, np.uint32),
         eights.view(np.uint8),
         eights,
-        np.empty(ROOM, np.int32),
-        np.empty(ROOM, np.uint64),
-        np.empty(ROOM, np.uint64),
-        np.empty(ROOM, np.uint64),
+        _aligned(ROOM, np.int32),
+        _aligned(ROOM, np.uint64),
+        _aligned(ROOM, np.uint64),
+        _aligned(ROOM, np.uint64),
         t.problem_effect.astype(np.float32),
         t.group_effect.astype(np.float32),
         c.service_shift.astype(np.float32),
@@ -149,8 +166,9 @@ def seat_words(key: Key, first: int, at: int, size: int, j: int, c: Caseloads, t
         w = mix(state + key.step * np.uint64(WORD_START_OUTCOME))
         start = before + (times(high(w), mass) >> _32)
         put(b.words, _place(k, WORD_START_OUTCOME), (start << _32) | low(w))
+        put(b.words, _place(k, WORD_FACTORS), mix(state + key.step * np.uint64(WORD_FACTORS)))
         state += next_patient
-    for number in range(WORD_FACTORS, WORD_FACTORS + t.group_first.size // 2):
+    for number in range(WORD_FACTORS + 1, WORD_FACTORS + t.group_first.size // 2):
         state = state_of(key, first, number)
         for k in range(at, at + size):
             put(b.words, _place(k, number), mix(state))
@@ -251,20 +269,24 @@ def draw_origin(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b
         bits = read(b.halves, for_service + half)
         service = choose_service(bits, read(b.home, seat), n_services, crossing)
         bits = read(b.halves, for_decile + half)
+        put(b.rounding, seat, bits & _LOW_16)
         put(r.service, m, service)
         put(r.decile, m, draw(t.deciles, service, bits & _HIGH_16))
 
 
 @njit(**BARE)
 def draw_person(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
-    """Draw age and problem."""
+    """Draw age and problem, and mark those with a specific measure."""
+    first_specific = np.int32(t.first_specific)
     n_ages, first_age = np.int32(truth.n_ages), np.int32(truth.first_age)
     ages_inverse = np.float32(truth.ages_inverse)
-    _, for_person = _halves(WORD_PEOPLE_SCORES)
+    for_scores, for_person = _halves(WORD_PEOPLE_SCORES)
     for k in range(n):
         m, half = row + np.uint64(k), np.uint64(k) + np.uint64(k)
+        put(b.for_scores, np.uint64(k), read(b.halves, for_scores + half))
         person = np.int32(draw(t.people, np.int32(0), read(b.halves, for_person + half)))
         problem = np.int32((np.float32(person) + HALF) * ages_inverse)
+        put(b.marks, np.uint64(k), problem >= first_specific)
         put(r.problem, m, problem)
         put(r.age, m, np.int32(first_age + person - np.int32(problem * n_ages)))
 
@@ -279,27 +301,15 @@ def draw_scores(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Re
     lowest, steps = np.float32(truth.severity_low), np.float32(truth.severity_steps)
     by_deprivation = np.float32(truth.severity_by_deprivation)
     by_age = np.float32(truth.severity_by_age)
-    for_rounding, _ = _halves(WORD_SERVICE_DECILE)
-    for_scores, _ = _halves(WORD_PEOPLE_SCORES)
     for k in range(n):
-        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
-        bits = read(b.halves, for_rounding + half)
-        round_up = (np.float32(np.int32(bits & _LOW_16)) + HALF) * _2_TO_16
+        m, seat = row + np.uint64(k), np.uint64(k)
+        round_up = (np.float32(np.int32(read(b.rounding, seat))) + HALF) * _2_TO_16
         severity = read(b.shift, seat) + fetch(b.service_shift, read(r.service, m))
         severity += by_deprivation * (np.float32(4.5) - np.float32(decile_of(np.int32(read(r.decile, m)))))
         severity += by_age * (np.float32(read(r.age, m)) - np.float32(40.0))
         step = np.int32(min(max((severity - lowest) * steps + round_up, _ZERO), highest))
         line = np.int32(np.int32(np.int32(read(r.problem, m)) * n_severities) + step)
-        put(r.scores, m, draw(t.scores, line, read(b.halves, for_scores + half)))
-
-
-@njit(**BARE)
-def find_strata(n: int, row: np.uint64, b: Block, r: Record) -> None:
-    """Find the strata on which the levels of factors depend."""
-    for k in range(n):
-        m = row + np.uint64(k)
-        decile, age = decile_of(np.int32(read(r.decile, m))), np.int32(read(r.age, m))
-        put(b.stratum, np.uint64(k), stratum_of(decile, age, np.int32(phq9_of(read(r.scores, m)))))
+        put(r.scores, m, draw(t.scores, line, read(b.for_scores, seat)))
 
 
 @njit(**BARE)
@@ -363,22 +373,34 @@ def draw_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record)
 
 
 @njit(**BARE)
+def list_marked(n: int, b: Block) -> np.uint64:
+    """List the places among the first n that are marked, and give how many they are.
+
+    The marks of 64 places become the bits of one number first: the processor guesses wrong when a loop over
+    bits ends, and so guesses once for 64 places.
+    """
+    count = np.uint64(0)
+    for first in range(0, n, 64):
+        bits = np.uint64(0)
+        for eight in range(8):
+            marks = b.eights[np.uint64((first >> 3) + eight)]
+            bits |= (marks * _EIGHT_TO_BITS >> _56) << np.uint64(8 * eight)
+        if first + 64 > n:
+            bits &= (_1 << np.uint64(n - first)) - _1  # what lies beyond the last patient is nobody's
+        while bits != 0:
+            b.found[count] = np.uint64(first) + lowest_bit(bits)
+            count += _1
+            bits &= bits - _1
+    return count
+
+
+@njit(**BARE)
 def draw_measures(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
     """Draw the first score of the specific measure, which then says who is at caseness beside PHQ-9.
 
     Few have one: they are marked and listed first, and then drawn one by one.
     """
-    first_specific = np.int32(t.first_specific)
-    b.eights[np.uint64(n >> 3)] = 0  # what lies beyond the last patient is nobody's
-    for k in range(n):
-        put(b.marks, np.uint64(k), np.int32(read(r.problem, row + np.uint64(k))) >= first_specific)
-    count = np.uint64(0)
-    for eight in range((n + 7) >> 3):
-        marks = b.eights[np.uint64(eight)]
-        while marks != 0:
-            b.found[count] = np.uint64(8 * eight) + (lowest_bit(marks) >> _3)
-            count += _1
-            marks &= marks - _1
+    count = list_marked(n, b)
     for place in range(count):
         at = b.found[np.uint64(place)]
         m, run = row + at, np.uint64(b.run[at])
@@ -408,7 +430,7 @@ def span_of(course: np.uint32) -> np.int32:
 
 @njit(**BARE)
 def draw_course(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
-    """Draw who completes, and the course."""
+    """Draw who completes, and the course; find the strata on which the levels of factors depend."""
     by_age, by_imd = np.float32(truth.completion_by_age), np.float32(truth.completion_by_imd)
     by_phq9 = np.float32(truth.completion_by_phq9)
     whole, few, bits_high = (
@@ -419,9 +441,11 @@ def draw_course(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Re
     for_course, for_completion = _halves(WORD_COMPLETION_COURSE)
     for k in range(n):
         m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
-        eta = read(b.completion, seat) + by_age * (np.float32(read(r.age, m)) - np.float32(40.0))
-        eta += by_imd * (np.float32(decile_of(np.int32(read(r.decile, m)))) - np.float32(4.0))
-        eta += by_phq9 * (np.float32(np.int32(phq9_of(read(r.scores, m)))) - np.float32(14.0))
+        age, decile = np.int32(read(r.age, m)), decile_of(np.int32(read(r.decile, m)))
+        phq9 = np.int32(phq9_of(read(r.scores, m)))
+        eta = read(b.completion, seat) + by_age * (np.float32(age) - np.float32(40.0))
+        eta += by_imd * (np.float32(decile) - np.float32(4.0))
+        eta += by_phq9 * (np.float32(phq9) - np.float32(14.0))
         completes = happens(fraction(read(b.halves, for_completion + half)), eta)
         begin = few if completes else np.uint32(0)
         width = whole if completes else few
@@ -430,6 +454,7 @@ def draw_course(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Re
         )
         put(r.course, m, course)
         put(b.completes, seat, completes)
+        put(b.stratum, seat, stratum_of(decile, age, phq9))
 
 
 @njit(**BARE)
@@ -469,9 +494,8 @@ def draw_block(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b:
     draw_person(n, row, t, truth, b, r)
     draw_scores(n, row, t, truth, b, r)
     draw_rest(n, row, t, truth, b, r)
-    find_strata(n, row, b, r)
+    draw_course(n, row, t, truth, b, r)
     for pair in range(t.group_first.size // 2):
         draw_pair(n, row, pair, t, b, r)
     draw_measures(n, row, t, b, r)
-    draw_course(n, row, t, truth, b, r)
     draw_outcome(n, row, t, truth, b, r)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ter.kernels.normal import unit_normals
+from ter.kernels.normal import normal_quantiles
+from ter.kernels.parallel import map_partitions
 from ter.kernels.patients import STREAM_SERVICE, STREAM_THERAPIST, Caseloads
 from ter.kernels.rng import unit_uniforms
 from ter.simulation.calendar import MASS, Calendar
@@ -18,7 +19,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 # Counters of the streams of therapists and services: one for each purpose.
-_SERVICE_SHIFT, _SERVICE_EFFECT, _SERVICE_TILT = range(3)
+_SERVICE_SHIFT, _SERVICE_EFFECT, _SERVICE_TILT = range(_SERVICE_PURPOSES := 3)
 (
     _HOME,
     _SHIFT,
@@ -33,7 +34,8 @@ _SERVICE_SHIFT, _SERVICE_EFFECT, _SERVICE_TILT = range(3)
     _DESIRED,
     _LEAVES,
     _LEAVING_DAY,
-) = range(13)
+) = range(_PURPOSES := 13)
+_NORMAL = (_SHIFT, _EFFECT, _SLOPE, _COMPLETION, _CASELOAD)
 
 AGENCIES = ("Alder", "Birch", "Cedar", "employed")
 # Years before the start over which the therapists who were there from the start had joined.
@@ -89,21 +91,19 @@ def draw_roster(scenario: Scenario, calendar: Calendar, seed: np.uint64, therapi
     """
     plan, effects, population = scenario.network, scenario.effects, scenario.population
 
-    def uniform(purpose: int) -> FloatArray:
-        return np.asarray(unit_uniforms(seed, np.uint64(STREAM_THERAPIST), therapists, purpose))
-
-    def normal(purpose: int) -> FloatArray:
-        return np.asarray(unit_normals(seed, np.uint64(STREAM_THERAPIST), therapists, purpose))
-
-    def service_normal(purpose: int) -> FloatArray:
-        services = np.arange(plan.n_services)
-        return np.asarray(unit_normals(seed, np.uint64(STREAM_SERVICE), services, purpose))
-
+    uniform = unit_uniforms(seed, np.uint64(STREAM_THERAPIST), therapists, _PURPOSES)
+    # What takes longest here goes on all threads.
+    normal = dict(zip(_NORMAL, map_partitions(normal_quantiles, uniform[list(_NORMAL)]), strict=True))
+    services = np.arange(plan.n_services)
+    service_normal = [
+        normal_quantiles(row)
+        for row in unit_uniforms(seed, np.uint64(STREAM_SERVICE), services, _SERVICE_PURPOSES)
+    ]
     n_days = calendar.days.size
-    joins, leaves = uniform(_JOINS) < plan.joining, uniform(_LEAVES) < plan.leaving
-    at = uniform(_JOINING_DAY)
+    joins, leaves = uniform[_JOINS] < plan.joining, uniform[_LEAVES] < plan.leaving
+    at = uniform[_JOINING_DAY]
     first = np.where(joins, np.floor(at * n_days), 0).astype(np.int64)
-    last = np.where(leaves, np.floor(uniform(_LEAVING_DAY) * n_days), n_days - 1).astype(np.int64)
+    last = np.where(leaves, np.floor(uniform[_LEAVING_DAY] * n_days), n_days - 1).astype(np.int64)
     first, last = np.minimum(first, last), np.maximum(first, last)
     before = calendar.days[0] - np.floor(at * 365 * _YEARS_BEFORE).astype(np.int64)
     # Caseloads are in proportion to the starts of the time that a therapist was there.
@@ -112,27 +112,27 @@ def draw_roster(scenario: Scenario, calendar: Calendar, seed: np.uint64, therapi
     presence = mass.astype(np.float64) / MASS / mean_presence(calendar, plan.joining, plan.leaving)
     spread = math.sqrt(math.log1p(plan.caseload_cv**2))
     expected = plan.mean_caseload * presence
-    expected = expected * np.exp(spread * normal(_CASELOAD) - spread**2 / 2)
-    n = np.floor(expected + uniform(_ROUNDING)).astype(np.int64)
+    expected = expected * np.exp(spread * normal[_CASELOAD] - spread**2 / 2)
+    n = np.floor(expected + uniform[_ROUNDING]).astype(np.int64)
     caseloads = Caseloads(
         number=therapists,
         n=n,
         row=np.concatenate([[0], np.cumsum(n)[:-1]]).astype(np.int64),
-        service=np.floor(uniform(_HOME) * plan.n_services).astype(np.int64),
-        shift=population.therapist_shift_sd * normal(_SHIFT),
-        effect=effects.therapist_sd * normal(_EFFECT),
-        slope=effects.severity_slope_sd * normal(_SLOPE),
-        completion=scenario.courses.completion_therapist_sd * normal(_COMPLETION),
+        service=np.floor(uniform[_HOME] * plan.n_services).astype(np.int64),
+        shift=population.therapist_shift_sd * normal[_SHIFT],
+        effect=effects.therapist_sd * normal[_EFFECT],
+        slope=effects.severity_slope_sd * normal[_SLOPE],
+        completion=scenario.courses.completion_therapist_sd * normal[_COMPLETION],
         mass_before=mass_before,
         mass=mass,
-        service_shift=population.service_shift_sd * service_normal(_SERVICE_SHIFT),
-        service_effect=effects.service_sd * service_normal(_SERVICE_EFFECT),
+        service_shift=population.service_shift_sd * service_normal[_SERVICE_SHIFT],
+        service_effect=effects.service_sd * service_normal[_SERVICE_EFFECT],
     )
     return Roster(
         caseloads,
-        population.service_deprivation_sd * service_normal(_SERVICE_TILT),
+        population.service_deprivation_sd * service_normal[_SERVICE_TILT],
         np.where(joins, calendar.days[first], before),
         np.where(leaves, calendar.days[last], -1),
-        np.floor(uniform(_AGENCY) * len(AGENCIES)).astype(np.int64),
-        10 + np.floor(uniform(_DESIRED) * 21).astype(np.int64),
+        np.floor(uniform[_AGENCY] * len(AGENCIES)).astype(np.int64),
+        10 + np.floor(uniform[_DESIRED] * 21).astype(np.int64),
     )
