@@ -29,7 +29,8 @@ IntArray = NDArray[np.int64]
 LARGEST_SEED = 2**64 - 1
 #: Of what is drawn of an episode, and of its row in the table, about: what `Room` is asked for.
 BYTES_A_RECORD, BYTES_AN_EPISODE = 40, 320
-_PARTS_A_THREAD = 4  # therapists differ in caseload, so that equal parts are not equal work
+# Parts a thread, from few to many patients: one core may be slower than another, and each part begins anew.
+_FEWEST_PARTS, _MOST_PARTS, _PATIENTS_A_PART = 4, 8, 100_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -121,7 +122,8 @@ class Setup:
         # Ranges of about as many episodes each; a therapist counts for one more, so that empty caseloads
         # spread too.
         work_before = np.concatenate([[0], np.cumsum(c.n + 1)])
-        targets = np.linspace(0, work_before[-1], threads * _PARTS_A_THREAD + 1)
+        most = max(_FEWEST_PARTS, min(_MOST_PARTS, work_before[-1] // (threads * _PATIENTS_A_PART)))
+        targets = np.linspace(0, work_before[-1], threads * most + 1)
         cuts = np.unique(np.searchsorted(work_before, targets)).tolist()
         map_partitions(fill, list(pairwise(cuts)))
 
