@@ -4,42 +4,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ter.kernels.normal import normal_quantiles
 from ter.kernels.parallel import map_partitions
-from ter.kernels.patients import STREAM_SERVICE, STREAM_THERAPIST, Caseloads
+from ter.kernels.patients import STREAM_SERVICE, Caseloads
 from ter.kernels.rng import unit_uniforms
+from ter.kernels.roster import Team, draw_therapists, new_therapists
 from ter.simulation.calendar import MASS, Calendar
 from ter.simulation.scenario import Scenario
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-# Counters of the streams of therapists and services: one for each purpose.
-_SERVICE_SHIFT, _SERVICE_EFFECT, _SERVICE_TILT = range(_SERVICE_PURPOSES := 3)
-(
-    _HOME,
-    _SHIFT,
-    _EFFECT,
-    _SLOPE,
-    _COMPLETION,
-    _JOINS,
-    _JOINING_DAY,
-    _CASELOAD,
-    _ROUNDING,
-    _AGENCY,
-    _DESIRED,
-    _LEAVES,
-    _LEAVING_DAY,
-) = range(_PURPOSES := 13)
-_NORMAL = (_SHIFT, _EFFECT, _SLOPE, _COMPLETION, _CASELOAD)
+# Numbers of a service's stream: of its shift, its effect and its deprivation.
+_SERVICE_PURPOSES = 3
 
 AGENCIES = ("Alder", "Birch", "Cedar", "employed")
 # Years before the start over which the therapists who were there from the start had joined.
 _YEARS_BEFORE = 8
+# Patients at a time that therapists would like to have.
+_FEWEST_DESIRED, _MOST_DESIRED = 10, 30
+_THERAPISTS_A_PART = 2_500
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,49 +79,37 @@ def draw_roster(scenario: Scenario, calendar: Calendar, seed: np.uint64, therapi
     Each number is a function of the seed and of its therapist or service alone.
     """
     plan, effects, population = scenario.network, scenario.effects, scenario.population
+    team = Team(
+        joining=float(plan.joining),
+        leaving=float(plan.leaving),
+        caseload=plan.mean_caseload / mean_presence(calendar, plan.joining, plan.leaving),
+        spread=math.sqrt(math.log1p(plan.caseload_cv**2)),
+        shift_sd=float(population.therapist_shift_sd),
+        effect_sd=float(effects.therapist_sd),
+        slope_sd=float(effects.severity_slope_sd),
+        completion_sd=float(scenario.courses.completion_therapist_sd),
+        n_services=plan.n_services,
+        n_agencies=len(AGENCIES),
+        days_before=365 * _YEARS_BEFORE,
+        fewest_desired=_FEWEST_DESIRED,
+        most_desired=_MOST_DESIRED,
+    )
+    drawn = new_therapists(therapists.size)
 
-    uniform = unit_uniforms(seed, np.uint64(STREAM_THERAPIST), therapists, _PURPOSES)
-    # What takes longest here goes on all threads.
-    normal = dict(zip(_NORMAL, map_partitions(normal_quantiles, uniform[list(_NORMAL)]), strict=True))
-    services = np.arange(plan.n_services)
-    service_normal = [
-        normal_quantiles(row)
-        for row in unit_uniforms(seed, np.uint64(STREAM_SERVICE), services, _SERVICE_PURPOSES)
-    ]
-    n_days = calendar.days.size
-    joins, leaves = uniform[_JOINS] < plan.joining, uniform[_LEAVES] < plan.leaving
-    at = uniform[_JOINING_DAY]
-    first = np.where(joins, np.floor(at * n_days), 0).astype(np.int64)
-    last = np.where(leaves, np.floor(uniform[_LEAVING_DAY] * n_days), n_days - 1).astype(np.int64)
-    first, last = np.minimum(first, last), np.maximum(first, last)
-    before = calendar.days[0] - np.floor(at * 365 * _YEARS_BEFORE).astype(np.int64)
-    # Caseloads are in proportion to the starts of the time that a therapist was there.
-    mass_before = calendar.mass[first]
-    mass = calendar.mass[last + 1] - mass_before
-    presence = mass.astype(np.float64) / MASS / mean_presence(calendar, plan.joining, plan.leaving)
-    spread = math.sqrt(math.log1p(plan.caseload_cv**2))
-    expected = plan.mean_caseload * presence
-    expected = expected * np.exp(spread * normal[_CASELOAD] - spread**2 / 2)
-    n = np.floor(expected + uniform[_ROUNDING]).astype(np.int64)
+    def draw(part: tuple[int, int]) -> None:
+        draw_therapists(*part, seed, therapists, team, calendar.days, calendar.mass, drawn)
+
+    cuts = [*range(0, therapists.size, _THERAPISTS_A_PART), therapists.size]
+    map_partitions(draw, list(pairwise(cuts)))
+    uniform = unit_uniforms(seed, np.uint64(STREAM_SERVICE), np.arange(plan.n_services), _SERVICE_PURPOSES)
+    shift, effect, tilt = (normal_quantiles(row) for row in uniform)
+    fields = drawn._asdict()
+    own = {name: fields.pop(name) for name in ("joined_day", "left_day", "agency", "desired")}
     caseloads = Caseloads(
         number=therapists,
-        n=n,
-        row=np.concatenate([[0], np.cumsum(n)[:-1]]).astype(np.int64),
-        service=np.floor(uniform[_HOME] * plan.n_services).astype(np.int64),
-        shift=population.therapist_shift_sd * normal[_SHIFT],
-        effect=effects.therapist_sd * normal[_EFFECT],
-        slope=effects.severity_slope_sd * normal[_SLOPE],
-        completion=scenario.courses.completion_therapist_sd * normal[_COMPLETION],
-        mass_before=mass_before,
-        mass=mass,
-        service_shift=population.service_shift_sd * service_normal[_SERVICE_SHIFT],
-        service_effect=effects.service_sd * service_normal[_SERVICE_EFFECT],
+        row=np.concatenate([[0], np.cumsum(drawn.n)[:-1]]).astype(np.int64),
+        service_shift=population.service_shift_sd * shift,
+        service_effect=effects.service_sd * effect,
+        **fields,
     )
-    return Roster(
-        caseloads,
-        population.service_deprivation_sd * service_normal[_SERVICE_TILT],
-        np.where(joins, calendar.days[first], before),
-        np.where(leaves, calendar.days[last], -1),
-        np.floor(uniform[_AGENCY] * len(AGENCIES)).astype(np.int64),
-        10 + np.floor(uniform[_DESIRED] * 21).astype(np.int64),
-    )
+    return Roster(caseloads=caseloads, deprivation_tilt=population.service_deprivation_sd * tilt, **own)
