@@ -125,5 +125,7 @@ SMALL: Final = Problem("small", rows=10_000, therapists=300, services=50, column
 MEDIUM: Final = Problem("medium", rows=100_000, therapists=2_000, services=50, columns=20, seed=1)
 #: What the figures of the simulation are measured on: enough patients that setting up does not count.
 CASELOADS: Final = Problem("caseloads", rows=2_000_000, therapists=20_000, services=50, columns=2, seed=1)
+#: For what is counted and not written down; the table of NumPy and pandas would take ten gigabytes.
+MANY: Final = Problem("many", rows=5_000_000, therapists=50_000, services=50, columns=2, seed=1)
 
-PROBLEMS: Final = {problem.name: problem for problem in (TINY, SMALL, MEDIUM, CASELOADS)}
+PROBLEMS: Final = {problem.name: problem for problem in (TINY, SMALL, MEDIUM, CASELOADS, MANY)}

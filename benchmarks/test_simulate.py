@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from time import process_time
+from typing import TypeVar
 
 import numba
 import numpy as np
+import pandas as pd
 import pytest
 from numba import njit
 from pandas.testing import assert_frame_equal
@@ -19,10 +22,13 @@ from benchmarks import reference
 from benchmarks.problems import IntArray, Problem, scenario_of
 from benchmarks.side_by_side import Allowance, Items, Yardstick
 from ter.kernels._jit import JIT
+from ter.kernels.parallel import map_partitions
 from ter.kernels.rng import bits, stream_key
 from ter.kernels.simulate import write_record
 from ter.simulation import Simulation
 from ter.simulation.caseloads import set_up
+
+Result = TypeVar("Result")
 
 COUNTS = ["n_episodes", "n_completed", "n_at_caseness", "n_recovered"]
 
@@ -139,20 +145,42 @@ def test_count_outcomes(beside, problem: Problem, simulation: Simulation, patien
     check_against_reference(simulation, counts, of_reference)
 
 
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="numba was started with one thread only")
+two_cores = pytest.mark.skipif(
+    numba.config.NUMBA_NUM_THREADS < 2, reason="numba was started with one thread only"
+)
+
+
+def on(threads: int, work: Callable[[], Result]) -> Result:
+    """Do work on so many threads."""
+    numba.set_num_threads(threads)
+    try:
+        return work()
+    finally:
+        numba.set_num_threads(1)
+
+
+@two_cores
+def test_two_draws_two_cores(beside, simulation: Simulation, patients: Items):
+    """What a second core brings at the best: cores that others use too are not alike."""
+    parts = np.array_split(simulation.therapists["n_episodes"].to_numpy(np.int64), 16)
+
+    def draw() -> list[np.uint64]:
+        return map_partitions(lambda part: two_draws_a_patient(part, np.uint64(1)), parts)
+
+    drawn = beside(lambda: on(2, draw), Yardstick("one core", draw), rounds=21, items=patients)
+    assert drawn == draw()
+
+
+@two_cores
 def test_count_outcomes_two_cores(beside, problem: Problem, simulation: Simulation, patients: Items):
     scenario, team = simulation.scenario, reference.team_of(simulation)
 
-    def count(threads: int):
-        numba.set_num_threads(threads)
-        try:
-            return ter.simulation.count_outcomes(scenario, seed=problem.seed)
-        finally:
-            numba.set_num_threads(1)
+    def count() -> pd.DataFrame:
+        return ter.simulation.count_outcomes(scenario, seed=problem.seed)
 
     counts = beside(
-        lambda: count(2),
-        Yardstick("one core", lambda: count(1)),
+        lambda: on(2, count),
+        Yardstick("one core", count),
         Yardstick(
             "the same (numpy), one core",
             lambda: reference.count_outcomes(scenario, team, np.random.default_rng(1)),
@@ -160,22 +188,16 @@ def test_count_outcomes_two_cores(beside, problem: Problem, simulation: Simulati
         ),
         rounds=7,
         items=patients,
-    )[COUNTS].to_numpy()
-    np.testing.assert_array_equal(counts, count(1)[COUNTS].to_numpy())
+    )
+    assert_frame_equal(counts, count())
 
 
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="numba was started with one thread only")
+@two_cores
 def test_simulate_two_cores(beside, problem: Problem, simulation: Simulation, patients: Items):
-    scenario = simulation.scenario
+    def simulate() -> Simulation:
+        return ter.simulate(simulation.scenario, seed=problem.seed)
 
-    def simulate(threads: int) -> Simulation:
-        numba.set_num_threads(threads)
-        try:
-            return ter.simulate(scenario, seed=problem.seed)
-        finally:
-            numba.set_num_threads(1)
-
-    drawn = beside(lambda: simulate(2), Yardstick("one core", lambda: simulate(1)), rounds=7, items=patients)
+    drawn = beside(lambda: on(2, simulate), Yardstick("one core", simulate), rounds=7, items=patients)
     assert_frame_equal(drawn.episodes, simulation.episodes)
 
 

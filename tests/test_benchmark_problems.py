@@ -8,11 +8,11 @@ from scipy.stats import norm
 
 import ter
 from benchmarks.answers import integrated_log_likelihood, laplace_log_likelihood, steepest
-from benchmarks.problems import MEDIUM, PROBLEMS, SMALL, TINY, draw_network, scenario_of
+from benchmarks.problems import CASELOADS, MANY, MEDIUM, SMALL, TINY, draw_network, scenario_of
 from benchmarks.reference import count_outcomes, team_of
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=list(PROBLEMS))
+@pytest.mark.parametrize("problem", [TINY, SMALL, MEDIUM], ids=lambda problem: problem.name)
 def test_networks_are_of_the_size_they_are_called(problem):
     network = draw_network(problem)
     assert network.X.shape == (problem.rows, problem.columns + 1)
@@ -31,7 +31,7 @@ def test_arrays_and_table_are_the_same_network():
     np.testing.assert_array_equal(network.y, network.table["y"])
 
 
-@pytest.mark.parametrize("problem", [SMALL, MEDIUM], ids=["small", "medium"])
+@pytest.mark.parametrize("problem", [SMALL, MEDIUM, CASELOADS, MANY], ids=lambda problem: problem.name)
 def test_scenarios_are_of_the_size_they_are_called(problem):
     scenario = scenario_of(problem)
     counts = ter.simulation.count_outcomes(scenario, problem.seed)
