@@ -35,6 +35,11 @@ UIntArray = NDArray[np.uint64]
     _LEAVING_DAY,
 ) = range(13)
 
+# Days before the period over which those had joined who were there from its start.
+_DAYS_BEFORE = 8 * 365
+# Patients at a time that therapists would like to have.
+_FEWEST_DESIRED, _MOST_DESIRED = 10, 30
+
 
 class Team(NamedTuple):
     """What therapists are drawn from."""
@@ -49,9 +54,6 @@ class Team(NamedTuple):
     completion_sd: float
     n_services: int
     n_agencies: int
-    days_before: int  #: over which those joined who were there from the start
-    fewest_desired: int  #: patients at a time
-    most_desired: int
 
 
 class Therapists(NamedTuple):
@@ -138,7 +140,7 @@ def draw_therapists(
         first = _below(start, step, _JOINING_DAY, n_days) if joins else 0
         last = _below(start, step, _LEAVING_DAY, n_days) if leaves else n_days - 1
         first, last = min(first, last), max(first, last)
-        before = days[0] - _below(start, step, _JOINING_DAY, team.days_before)
+        before = days[0] - _below(start, step, _JOINING_DAY, _DAYS_BEFORE)
         out.joined_day[j] = days[first] if joins else before
         out.left_day[j] = days[last] if leaves else -1
         # Caseloads are in proportion to the starts of the time that a therapist was there.
@@ -153,5 +155,4 @@ def draw_therapists(
         out.slope[j] = team.slope_sd * _normal(start, step, _SLOPE)
         out.completion[j] = team.completion_sd * _normal(start, step, _COMPLETION)
         out.agency[j] = _below(start, step, _AGENCY, team.n_agencies)
-        width = team.most_desired - team.fewest_desired + 1
-        out.desired[j] = team.fewest_desired + _below(start, step, _DESIRED, width)
+        out.desired[j] = _FEWEST_DESIRED + _below(start, step, _DESIRED, _MOST_DESIRED - _FEWEST_DESIRED + 1)

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from ter.kernels._jit import BARE, JIT
+from ter.kernels.blocks import SEATS, Block, new_block, seat
 from ter.kernels.patients import (
     N_GAD7,
     N_WSAS,
@@ -21,7 +22,7 @@ from ter.kernels.patients import (
     Truth,
     phq9_of,
 )
-from ter.kernels.stages import SEATS, Block, draw_block, new_block, seat
+from ter.kernels.stages import draw_block
 
 # Three counts in one number, ten bits each: a block has fewer than 1,024 patients.
 _BITS, _COUNT = np.uint32(10), np.uint32(1023)

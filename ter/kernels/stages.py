@@ -2,21 +2,18 @@
 
 A block is drawn stage by stage, each stage a loop that the compiler runs over sixteen patients at once: no
 branches, 32 bits a number, tables read by `fetch`, what earlier stages drew read by `read`, what is drawn
-stored by `put`. Stages are short: one long loop takes longer than the two that it falls into. A block begins
-with the random words of its patients and with what their therapists add, so that the stages do not see where
-one therapist's patients end.
+stored by `put`. Stages are short: one long loop takes longer than the two that it falls into.
 """
 
 from __future__ import annotations
-
-from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ter.kernels._jit import BARE, JIT
-from ter.kernels.alias import draw, pick, times
+from ter.kernels._jit import BARE
+from ter.kernels.alias import draw, pick
+from ter.kernels.blocks import Block, halves_of, place_of
 from ter.kernels.logistic import happens
 from ter.kernels.memory import fetch, low_product, lowest_bit, put, read
 from ter.kernels.patients import (
@@ -29,208 +26,28 @@ from ter.kernels.patients import (
     N_PHQ9_BANDS,
     N_WSAS,
     PHQ9,
-    STEP,
-    STREAM_PATIENT,
     WORD_COMPLETION_COURSE,
     WORD_FACTORS,
-    WORD_ONCE_SPECIFIC,
     WORD_PEOPLE_SCORES,
     WORD_SERVICE_DECILE,
     WORD_START_OUTCOME,
     WORD_WSAS_HISTORY,
-    WORDS,
     Caseloads,
-    Key,
     Record,
     Tables,
     Truth,
     fraction,
-    high,
     low,
     phq9_of,
-    state_of,
-    therapist_key,
-    whole_steps,
 )
 from ter.kernels.rng import mix
 
-Singles = NDArray[np.float32]
-
-#: Patients in a block, in whole steps: so many that starting a stage does not count, so few that they stay in
-#: the cache, and that three counts of them share 32 bits.
-SEATS = 63 * STEP
-#: Places in a row of a block: each therapist's patients are filled to whole steps. No whole number of
-#: pages of memory, because the first cache holds few lines from the same place of many pages.
-ROOM = SEATS + 5 * STEP
 _1, _32, _56 = np.uint64(1), np.uint64(32), np.uint64(56)
 #: Times eight bytes of 0 or 1, they are the highest eight bits, the lowest byte the lowest.
 _EIGHT_TO_BITS = np.uint64(0x0102040810204080)
-_LINE = 64  # bytes
 _LOW_16, _HIGH_16 = np.uint32(0xFFFF), np.uint32(0xFFFF0000)
 _2_TO_16, _2_TO_32 = np.float32(2.0**-16), 2.0**-32
 _ZERO = np.float32(0.0)
-
-
-class Block(NamedTuple):
-    """A block of patients before they are drawn, and what stages tell each other; R places in a row.
-
-    Effects are in single precision: of log-odds within +-20 it loses 1e-5, and of a probability 3e-6.
-    """
-
-    words: NDArray[np.uint64]  #: (W · R,) random words, number by number
-    halves: NDArray[np.uint32]  #: (W · R · 2,) the same, each as its low and its high half
-    home: NDArray[np.int32]  #: (R,) the therapist's service
-    shift: Singles  #: (R,) the therapist's, of severity
-    by_phq9: Singles  #: (R,) log-odds of recovery, a point of PHQ-9
-    completion: Singles  #: (R,) log-odds of completing: the therapist's terms
-    log_odds: Singles  #: ((2 + G / 2) · R,) of recovery: the therapist's terms; all but factors; pair by pair
-    rounding: NDArray[np.uint32]  #: (R,) random bits for the rounding of severity, 16 of them
-    for_scores: NDArray[np.uint32]  #: (R,) random bits for the first scores
-    completes: NDArray[np.uint8]  #: (R,)
-    stratum: NDArray[np.uint32]  #: (R,) on which the levels of factors depend
-    marks: NDArray[np.uint8]  #: (R,) 1: with a specific measure; 0 or 1 where nobody sits, too
-    eights: NDArray[np.uint64]  #: (R / 8,) the same, eight of them at a time
-    run: NDArray[np.int32]  #: (R,) which of the block's therapists
-    state: NDArray[np.uint64]  #: (R,) of each of them, of `WORD_ONCE_SPECIFIC` at the block's first place
-    next: NDArray[np.uint64]  #: (R,) of each of them, from a patient's state to the next one's
-    found: NDArray[np.uint64]  #: (R,) places of those with a specific measure
-    problem_effect: Singles
-    group_effect: Singles
-    service_shift: Singles  #: (S,)
-    service_effect: Singles  #: (S,)
-    starts: NDArray[np.uint32]  #: of each part of the mass: mass before the later day; the two days
-
-
-@njit(**JIT)
-def _aligned(n: int, kind: type) -> NDArray[Any]:
-    """Make room for n numbers that begins with a line of the cache: sixteen of them then lie in one line."""
-    room: NDArray[Any] = np.empty(n + _LINE, kind)
-    first = -room.ctypes.data % _LINE // room.itemsize
-    return room[first : first + n]
-
-
-@njit(**JIT)
-def new_block(c: Caseloads, t: Tables) -> Block:
-    """Make room for a block, and copies of the effects in single precision."""
-    pairs = t.group_first.size // 2
-    words = _aligned((WORD_FACTORS + max(pairs, 1)) * ROOM, np.uint64)
-    eights = _aligned(ROOM // 8, np.uint64)
-    eights[:] = 0
-    return Block(
-        words,
-        words.view(np.uint32),
-        _aligned(ROOM, np.int32),
-        _aligned(ROOM, np.float32),
-        _aligned(ROOM, np.float32),
-        _aligned(ROOM, np.float32),
-        _aligned((2 + pairs) * ROOM, np.float32),
-        _aligned(ROOM, np.uint32),
-        _aligned(ROOM, np.uint32),
-        _aligned(ROOM, np.uint8),
-        _aligned(ROOM, np.uint32),
-        eights.view(np.uint8),
-        eights,
-        _aligned(ROOM, np.int32),
-        _aligned(ROOM, np.uint64),
-        _aligned(ROOM, np.uint64),
-        _aligned(ROOM, np.uint64),
-        t.problem_effect.astype(np.float32),
-        t.group_effect.astype(np.float32),
-        c.service_shift.astype(np.float32),
-        c.service_effect.astype(np.float32),
-        t.starts.view(np.uint32),
-    )
-
-
-@njit(**BARE)
-def _place(k: int, number: int) -> np.uint64:
-    """Give where a row has place k; `number`: of the row in its array."""
-    return np.uint64(number * ROOM + k)
-
-
-@njit(**BARE)
-def seat_words(key: Key, first: int, at: int, size: int, j: int, c: Caseloads, t: Tables, b: Block) -> None:
-    """Put random words of therapist j's patients, from number `first` on, into the places from `at` on.
-
-    The high half for the start becomes the mass of all starts before the patient's.
-    """
-    next_patient = key.step * np.uint64(WORDS)
-    state = state_of(key, first, 0)
-    before, mass = c.mass_before[j], c.mass[j]
-    for k in range(at, at + size):
-        put(b.words, _place(k, WORD_SERVICE_DECILE), mix(state + key.step * np.uint64(WORD_SERVICE_DECILE)))
-        put(b.words, _place(k, WORD_PEOPLE_SCORES), mix(state + key.step * np.uint64(WORD_PEOPLE_SCORES)))
-        put(b.words, _place(k, WORD_WSAS_HISTORY), mix(state + key.step * np.uint64(WORD_WSAS_HISTORY)))
-        w = mix(state + key.step * np.uint64(WORD_COMPLETION_COURSE))
-        put(b.words, _place(k, WORD_COMPLETION_COURSE), w)
-        w = mix(state + key.step * np.uint64(WORD_START_OUTCOME))
-        start = before + (times(high(w), mass) >> _32)
-        put(b.words, _place(k, WORD_START_OUTCOME), (start << _32) | low(w))
-        put(b.words, _place(k, WORD_FACTORS), mix(state + key.step * np.uint64(WORD_FACTORS)))
-        state += next_patient
-    for number in range(WORD_FACTORS + 1, WORD_FACTORS + t.group_first.size // 2):
-        state = state_of(key, first, number)
-        for k in range(at, at + size):
-            put(b.words, _place(k, number), mix(state))
-            state += next_patient
-
-
-@njit(**BARE)
-def seat_terms(run: int, at: int, size: int, j: int, c: Caseloads, truth: Truth, b: Block) -> None:
-    """Put what therapist j adds into the places from `at` on."""
-    slope = c.slope[j] / truth.severity_scale
-    base = np.float32(truth.intercept + c.effect[j] - slope * truth.severity_centre)
-    by_phq9 = np.float32(truth.phq9 + slope)
-    completion = np.float32(truth.completion + c.completion[j])
-    home, shift = np.int32(c.service[j]), np.float32(c.shift[j])
-    for k in range(at, at + size):
-        m = np.uint64(k)
-        put(b.home, m, home)
-        put(b.shift, m, shift)
-        put(b.log_odds, m, base)
-        put(b.by_phq9, m, by_phq9)
-        put(b.completion, m, completion)
-        put(b.run, m, run)
-
-
-@njit(**BARE)
-def seat(
-    j: int, i: int, j1: int, seed: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block
-) -> tuple[int, int, int]:
-    """Seat the patients from number i of therapist j on, before therapist j1, as far as the block goes.
-
-    Returns
-    -------
-    j, i : int
-        Where the next block begins.
-    n : int
-        Patients in the block.
-    """
-    n = 0
-    run = 0
-    while j < j1 and n < SEATS:
-        size = min(c.n[j] - i, SEATS - n)
-        if size > 0:
-            key = therapist_key(seed, STREAM_PATIENT, c.number[j])
-            # What fills the last step is overwritten by the next therapist's patients.
-            seat_words(key, i, n, whole_steps(size), j, c, t, b)
-            seat_terms(run, n, whole_steps(size), j, c, truth, b)
-            b.state[np.uint64(run)] = state_of(key, i - n, WORD_ONCE_SPECIFIC)
-            b.next[np.uint64(run)] = key.step * np.uint64(WORDS)
-            run += 1
-            n += size
-            i += size
-        if i == c.n[j]:
-            j += 1
-            i = 0
-    return j, i, n
-
-
-@njit(**BARE)
-def _halves(number: int) -> tuple[np.uint64, np.uint64]:
-    """Give where the low and the high halves of a word are; each next patient's are two further."""
-    low = np.uint64(2 * ROOM * number)
-    return low, low + np.uint64(1)
 
 
 @njit(**BARE)
@@ -263,7 +80,7 @@ def stratum_of(decile: np.int32, age: np.int32, phq9: np.int32) -> np.uint32:
 def draw_origin(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
     """Draw service and deprivation."""
     n_services, crossing = np.int32(c.service_effect.size), np.float32(truth.crossing * _2_TO_32)
-    for_decile, for_service = _halves(WORD_SERVICE_DECILE)
+    for_decile, for_service = halves_of(WORD_SERVICE_DECILE)
     for k in range(n):
         m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
         bits = read(b.halves, for_service + half)
@@ -280,7 +97,7 @@ def draw_person(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Re
     first_specific = np.int32(t.first_specific)
     n_ages, first_age = np.int32(truth.n_ages), np.int32(truth.first_age)
     ages_inverse = np.float32(truth.ages_inverse)
-    for_scores, for_person = _halves(WORD_PEOPLE_SCORES)
+    for_scores, for_person = halves_of(WORD_PEOPLE_SCORES)
     for k in range(n):
         m, half = row + np.uint64(k), np.uint64(k) + np.uint64(k)
         put(b.for_scores, np.uint64(k), read(b.halves, for_scores + half))
@@ -321,7 +138,7 @@ def draw_rest(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Reco
     by_prior, by_wait = np.float32(truth.prior), np.float32(truth.wait)
     n_waits, waits_inverse = np.int32(truth.n_waits), np.float32(truth.waits_inverse)
     caseness_phq9, caseness_gad7 = np.int32(t.caseness[PHQ9]), np.int32(t.caseness[GAD7])
-    for_history, for_wsas = _halves(WORD_WSAS_HISTORY)
+    for_history, for_wsas = halves_of(WORD_WSAS_HISTORY)
     for k in range(n):
         m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
         scores = np.int32(read(r.scores, m))
@@ -345,7 +162,7 @@ def draw_rest(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Reco
         put(r.history, m, history)
         put(r.case, m, np.int32(phq9 >= caseness_phq9) | np.int32(gad7 >= caseness_gad7))
         put(r.anxiety, m, -1)
-        put(b.log_odds, _place(k, 1), eta)
+        put(b.log_odds, place_of(k, 1), eta)
 
 
 @njit(**BARE)
@@ -357,7 +174,7 @@ def draw_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record)
     high_1, high_2 = np.uint32(t.group_high[one]), np.uint32(t.group_high[two])
     effects_1, effects_2 = np.int32(t.group_effect_first[one]), np.int32(t.group_effect_first[two])
     cells_1, cells_2 = one * np.uint64(r.service.size), two * np.uint64(r.service.size)
-    for_two, for_one = _halves(WORD_FACTORS + pair)
+    for_two, for_one = halves_of(WORD_FACTORS + pair)
     for k in range(n):
         m, half = row + np.uint64(k), np.uint64(k) + np.uint64(k)
         stratum = read(b.stratum, np.uint64(k))
@@ -369,7 +186,7 @@ def draw_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record)
         effect += fetch(b.group_effect, np.int32(effects_2 + cell_2))
         put(r.cells, cells_1 + m, cell_1)
         put(r.cells, cells_2 + m, cell_2)
-        put(b.log_odds, _place(k, 2 + pair), read(b.log_odds, _place(k, 1 + pair)) + effect)
+        put(b.log_odds, place_of(k, 2 + pair), read(b.log_odds, place_of(k, 1 + pair)) + effect)
 
 
 @njit(**BARE)
@@ -438,7 +255,7 @@ def draw_course(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Re
         np.uint32(N_MISSED),
         np.uint32(t.courses_high),
     )
-    for_course, for_completion = _halves(WORD_COMPLETION_COURSE)
+    for_course, for_completion = halves_of(WORD_COMPLETION_COURSE)
     for k in range(n):
         m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
         age, decile = np.int32(read(r.age, m)), decile_of(np.int32(read(r.decile, m)))
@@ -475,13 +292,13 @@ def draw_outcome(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: R
     """
     days = np.int32(truth.last_day - truth.first_day)
     pairs, shift = t.group_first.size // 2, np.uint32(t.starts_shift)
-    for_outcome, for_start = _halves(WORD_START_OUTCOME)
+    for_outcome, for_start = halves_of(WORD_START_OUTCOME)
     for k in range(n):
         m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
         start = start_day(read(b.halves, for_start + half), b.starts, shift)
         ended = np.int32(start + span_of(np.uint32(read(r.course, m)))) <= days
         u = fraction(read(b.halves, for_outcome + half))
-        recovers = happens(u, read(b.log_odds, _place(k, 1 + pairs)))
+        recovers = happens(u, read(b.log_odds, place_of(k, 1 + pairs)))
         put(r.start, m, start)
         put(r.completed, m, np.int32(read(b.completes, seat)) & np.int32(ended))
         put(r.recovered, m, np.int32(recovers) & np.int32(read(r.case, m)))

@@ -122,8 +122,8 @@ class Setup:
         # Ranges of about as many episodes each; a therapist counts for one more, so that empty caseloads
         # spread too.
         work_before = np.concatenate([[0], np.cumsum(c.n + 1)])
-        most = max(_FEWEST_PARTS, min(_MOST_PARTS, work_before[-1] // (threads * _PATIENTS_A_PART)))
-        targets = np.linspace(0, work_before[-1], threads * most + 1)
+        parts = max(_FEWEST_PARTS, min(_MOST_PARTS, work_before[-1] // (threads * _PATIENTS_A_PART)))
+        targets = np.linspace(0, work_before[-1], threads * parts + 1)
         cuts = np.unique(np.searchsorted(work_before, targets)).tolist()
         map_partitions(fill, list(pairwise(cuts)))
 

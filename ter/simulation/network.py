@@ -24,10 +24,6 @@ IntArray = NDArray[np.int64]
 _SERVICE_PURPOSES = 3
 
 AGENCIES = ("Alder", "Birch", "Cedar", "employed")
-# Years before the start over which the therapists who were there from the start had joined.
-_YEARS_BEFORE = 8
-# Patients at a time that therapists would like to have.
-_FEWEST_DESIRED, _MOST_DESIRED = 10, 30
 _THERAPISTS_A_PART = 2_500
 
 
@@ -90,9 +86,6 @@ def draw_roster(scenario: Scenario, calendar: Calendar, seed: np.uint64, therapi
         completion_sd=float(scenario.courses.completion_therapist_sd),
         n_services=plan.n_services,
         n_agencies=len(AGENCIES),
-        days_before=365 * _YEARS_BEFORE,
-        fewest_desired=_FEWEST_DESIRED,
-        most_desired=_MOST_DESIRED,
     )
     drawn = new_therapists(therapists.size)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from ter.kernels import courses, patients, simulate, stages
+from ter.kernels import blocks, courses, patients, simulate, stages
 from ter.kernels.bits import power_of_two
 from ter.kernels.courses import Course
 from ter.kernels.logistic import exponential, happens
@@ -139,23 +139,23 @@ def test_no_two_purposes_share_a_word():
 
 
 def test_three_counts_of_a_block_share_a_number():
-    assert stages.SEATS < 1024
-    assert stages.SEATS % patients.STEP == 0
-    assert -(-stages.SEATS // 64) * 64 <= stages.ROOM  # marks are read 64 at a time
-    assert stages.ROOM % 16 == 0  # so that rows of numbers of 32 bits begin with a line of the cache
-    record = simulate.new_record(stages.SEATS, 0)
+    assert blocks.SEATS < 1024
+    assert blocks.SEATS % patients.STEP == 0
+    assert -(-blocks.SEATS // 64) * 64 <= blocks.ROOM  # marks are read 64 at a time
+    assert blocks.ROOM % 16 == 0  # so that rows of numbers of 32 bits begin with a line of the cache
+    record = simulate.new_record(blocks.SEATS, 0)
     for outcome in (record.completed, record.case, record.recovered):
         outcome[:] = 1
-    assert simulate._tally(0, stages.SEATS, record) == stages.SEATS * (1 + 2**10 + 2**20)
+    assert simulate._tally(0, blocks.SEATS, record) == blocks.SEATS * (1 + 2**10 + 2**20)
 
 
-@pytest.mark.parametrize("n", [1, 63, 64, 65, 128, stages.SEATS - 1, stages.SEATS])
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 128, blocks.SEATS - 1, blocks.SEATS])
 def test_marked_places_are_listed_in_order(n):
     setup = set_up(Scenario.preset("england_2024_25", n_therapists=3, n_services=2), 1)
-    block = stages.new_block(setup.caseloads, setup.tables)
+    block = blocks.new_block(setup.caseloads, setup.tables)
     rng = np.random.default_rng(n)
     for share in (0.0, 0.1, 1.0):
-        block.marks[:] = rng.random(stages.ROOM) < share  # beyond the n-th, too, as after a longer block
+        block.marks[:] = rng.random(blocks.ROOM) < share  # beyond the n-th, too, as after a longer block
         count = int(stages.list_marked(n, block))
         assert np.array_equal(block.found[:count], np.flatnonzero(block.marks[:n]))
 
