@@ -73,10 +73,13 @@ def beside(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Calla
         work: Callable[[], Result],
         *yardsticks: Yardstick | Allowance,
         rounds: int,
+        repeats: int = 1,
         items: Items | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> Result:
-        result, rows = measure(benchmark, work, yardsticks, rounds=rounds, items=items, clock=clock)
+        result, rows = measure(
+            benchmark, work, yardsticks, rounds=rounds, repeats=repeats, items=items, clock=clock
+        )
         request.config.stash[ROWS].extend(rows)
         return result
 

@@ -115,6 +115,7 @@ def test_record(beside, problem: Problem, simulation: Simulation, patients: Item
             repeats=1,
         ),
         rounds=7,
+        repeats=3,
         items=patients,
         clock=process_time,
     )
@@ -136,6 +137,7 @@ def test_count_outcomes(beside, problem: Problem, simulation: Simulation, patien
             repeats=1,
         ),
         rounds=7,
+        repeats=3,
         items=patients,
         clock=process_time,
     )[COUNTS].to_numpy()
@@ -187,6 +189,7 @@ def test_count_outcomes_two_cores(beside, problem: Problem, simulation: Simulati
             repeats=1,
         ),
         rounds=7,
+        repeats=3,
         items=patients,
     )
     assert_frame_equal(counts, count())

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ter.kernels._jit import BARE, JIT
-from ter.kernels.memory import fetch, high_product, low_product
+from ter.kernels.memory import fetch, high_product, low_product, low_sum
 
 _SCALE = 4294967296.0  # 2**32
 _32 = np.uint64(32)
@@ -112,18 +112,18 @@ def times(a: np.uint64, b: np.uint64) -> np.uint64:
 @njit(**BARE)
 def pick(
     words: NDArray[np.uint32], first: np.uint64, width: np.uint64, high: np.uint64, bits: np.uint64
-) -> np.int64:
+) -> np.uint32:
     """Draw a value by 32 random bits from the distribution whose words begin at `first`."""
     # All in 32 bits, so that loops take sixteen draws at once.
     of_32, columns, mask = np.uint32(bits), np.uint32(width), np.uint32(high)
     column = high_product(of_32, columns)
-    word = fetch(words, np.int32(np.uint32(np.uint32(first) + column)))
+    word = fetch(words, np.int32(low_sum(np.uint32(first), column)))
     keeps = low_product(of_32, columns) < np.uint32(word & mask)
-    return np.int64(column if keeps else np.uint32(word & ~mask))
+    return column if keeps else np.uint32(word & ~mask)
 
 
 @njit(**BARE)
-def draw(table: Alias, row: np.int64, bits: np.uint64) -> np.int64:
+def draw(table: Alias, row: np.int64, bits: np.uint64) -> np.uint32:
     """Draw a value by 32 random bits from the distribution in a row."""
     first = low_product(np.uint32(row), np.uint32(table.width))
     return pick(table.words, first, table.width, table.high, bits)

@@ -65,6 +65,8 @@ class Block(NamedTuple):
     log_odds: Singles  #: ((2 + G / 2) · R,) of recovery: the therapist's terms; all but factors; pair by pair
     rounding: NDArray[np.uint32]  #: (R,) random bits for the rounding of severity, 16 of them
     for_scores: NDArray[np.uint32]  #: (R,) random bits for the first scores
+    for_course: NDArray[np.uint32]  #: (R,)
+    for_outcome: NDArray[np.uint32]  #: (R,)
     completes: NDArray[np.uint8]  #: (R,)
     stratum: NDArray[np.uint32]  #: (R,) on which the levels of factors depend
     marks: NDArray[np.uint8]  #: (R,) 1: with a specific measure; 0 or 1 where nobody sits, too
@@ -103,6 +105,8 @@ def new_block(c: Caseloads, t: Tables) -> Block:
         _aligned(ROOM, np.float32),
         _aligned(ROOM, np.float32),
         _aligned((2 + pairs) * ROOM, np.float32),
+        _aligned(ROOM, np.uint32),
+        _aligned(ROOM, np.uint32),
         _aligned(ROOM, np.uint32),
         _aligned(ROOM, np.uint32),
         _aligned(ROOM, np.uint8),

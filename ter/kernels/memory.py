@@ -126,6 +126,22 @@ def _high_product(typing_context: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def _low_sum(typing_context: Any, a: Any, b: Any) -> Any:
+    def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.add(*arguments)
+
+    return types.uint32(types.uint32, types.uint32), compiled
+
+
+@intrinsic
+def _shifted(typing_context: Any, a: Any, by: Any) -> Any:
+    def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.lshr(*arguments)
+
+    return types.uint32(types.uint32, types.uint32), compiled
+
+
+@intrinsic
 def _lowest_bit(typing_context: Any, word: Any) -> Any:
     def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         whole, flag = ir.IntType(64), ir.IntType(1)
@@ -145,6 +161,14 @@ def _plain_low_product(a: Any, b: Any) -> Any:
 
 def _plain_high_product(a: Any, b: Any) -> Any:
     return np.uint32(int(a) * int(b) >> 32)
+
+
+def _plain_low_sum(a: Any, b: Any) -> Any:
+    return np.uint32(int(a) + int(b) & 0xFFFFFFFF)
+
+
+def _plain_shifted(a: Any, by: Any) -> Any:
+    return np.uint32(int(a) >> int(by))
 
 
 def _plain_fetch(array: Any, index: Any) -> Any:
@@ -173,8 +197,13 @@ put_past: Callable[..., Any] = _plain_put if NO_JIT else _put_past
 #: ``high_product(a, b)``: the high 32 bits of the product of two uint32. Said as a product of fixed-point
 #: numbers it takes LLVM fewer steps than as one of 64 bits.
 high_product: Callable[..., Any] = _plain_high_product if NO_JIT else _high_product
-#: ``low_product(a, b)``: the low 32 bits of the product of two uint32, which numba would widen to 64.
+#: ``low_product(a, b)``: the low 32 bits of the product of two uint32. numba would widen it to 64 bits, and
+#: sums and shifts, too; where LLVM cannot narrow them again, half as many patients go into a step.
 low_product: Callable[..., Any] = _plain_low_product if NO_JIT else _low_product
+#: ``low_sum(a, b)``: the low 32 bits of the sum of two uint32.
+low_sum: Callable[..., Any] = _plain_low_sum if NO_JIT else _low_sum
+#: ``shifted(a, by)``: a uint32, shifted to the right by fewer than 32 places.
+shifted: Callable[..., Any] = _plain_shifted if NO_JIT else _shifted
 #: ``put_eight(array, index, word)``: store the eight bytes of a uint64, the lowest first, into an array of
 #: uint8.
 put_eight: Callable[..., Any] = _plain_put_eight if NO_JIT else _put_eight

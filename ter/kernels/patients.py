@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ter.kernels._jit import BARE
 from ter.kernels.alias import Alias
+from ter.kernels.memory import low_product
 from ter.kernels.rng import mix, stream_key
 
 FloatArray = NDArray[np.float64]
@@ -229,7 +230,7 @@ def fraction(bits: np.uint32) -> np.float32:
 def phq9_of(scores: np.int64) -> np.int64:
     """Give the PHQ-9 of a pair of scores."""
     # 2979 / 2**16 is so near to 1 / 22 that this is exact for all 616 pairs; a division does not vectorise.
-    return np.int64((np.uint32(scores) * np.uint32(2979)) >> np.uint32(16))
+    return np.int64(low_product(np.uint32(scores), np.uint32(2979)) >> np.uint32(16))
 
 
 @njit(**BARE)

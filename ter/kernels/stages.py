@@ -15,7 +15,7 @@ from ter.kernels._jit import BARE
 from ter.kernels.alias import draw, pick
 from ter.kernels.blocks import Block, halves_of, place_of
 from ter.kernels.logistic import happens
-from ter.kernels.memory import fetch, low_product, lowest_bit, put, read
+from ter.kernels.memory import fetch, low_product, low_sum, lowest_bit, put, read, shifted
 from ter.kernels.patients import (
     GAD7,
     HALF,
@@ -71,9 +71,12 @@ def decile_of(recorded: np.int32) -> np.int32:
 @njit(**BARE)
 def stratum_of(decile: np.int32, age: np.int32, phq9: np.int32) -> np.uint32:
     """Give the stratum on which the levels of factors depend: decile, band of age, band of PHQ-9."""
-    age_band = np.int32(age > 24) + np.int32(age > 39) + np.int32(age > 59) + np.int32(age > 74)
-    phq9_band = np.int32(phq9 > 9) + np.int32(phq9 > 19)
-    return np.uint32((decile * N_AGE_BANDS + age_band) * N_PHQ9_BANDS + phq9_band)
+    stratum = low_product(np.uint32(decile), np.uint32(N_AGE_BANDS * N_PHQ9_BANDS))
+    for last in (24, 39, 59, 74):
+        stratum = low_sum(stratum, np.uint32(N_PHQ9_BANDS)) if age > last else stratum
+    for last in (9, 19):
+        stratum = low_sum(stratum, np.uint32(1)) if phq9 > last else stratum
+    return stratum
 
 
 @njit(**BARE)
@@ -172,18 +175,18 @@ def draw_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record)
     first_1, first_2 = np.uint32(t.group_first[one]), np.uint32(t.group_first[two])
     width_1, width_2 = np.uint32(t.group_width[one]), np.uint32(t.group_width[two])
     high_1, high_2 = np.uint32(t.group_high[one]), np.uint32(t.group_high[two])
-    effects_1, effects_2 = np.int32(t.group_effect_first[one]), np.int32(t.group_effect_first[two])
+    effects_1, effects_2 = np.uint32(t.group_effect_first[one]), np.uint32(t.group_effect_first[two])
     cells_1, cells_2 = one * np.uint64(r.service.size), two * np.uint64(r.service.size)
     for_two, for_one = halves_of(WORD_FACTORS + pair)
     for k in range(n):
         m, half = row + np.uint64(k), np.uint64(k) + np.uint64(k)
         stratum = read(b.stratum, np.uint64(k))
-        first = np.uint32(first_1 + low_product(stratum, width_1))
-        cell_1 = np.int32(pick(t.groups, first, width_1, high_1, read(b.halves, for_one + half)))
-        first = np.uint32(first_2 + low_product(stratum, width_2))
-        cell_2 = np.int32(pick(t.groups, first, width_2, high_2, read(b.halves, for_two + half)))
-        effect = fetch(b.group_effect, np.int32(effects_1 + cell_1))
-        effect += fetch(b.group_effect, np.int32(effects_2 + cell_2))
+        first = low_sum(first_1, low_product(stratum, width_1))
+        cell_1 = pick(t.groups, first, width_1, high_1, read(b.halves, for_one + half))
+        first = low_sum(first_2, low_product(stratum, width_2))
+        cell_2 = pick(t.groups, first, width_2, high_2, read(b.halves, for_two + half))
+        effect = fetch(b.group_effect, np.int32(low_sum(effects_1, cell_1)))
+        effect += fetch(b.group_effect, np.int32(low_sum(effects_2, cell_2)))
         put(r.cells, cells_1 + m, cell_1)
         put(r.cells, cells_2 + m, cell_2)
         put(b.log_odds, place_of(k, 2 + pair), read(b.log_odds, place_of(k, 1 + pair)) + effect)
@@ -236,71 +239,84 @@ def span_of(course: np.uint32) -> np.int32:
 
     Divisions, which do not vectorise, are products with inverses that are exact for all courses there are.
     """
-    pairs = course >> np.uint32(1)  # weekly and fortnightly
-    sessions = np.uint32(low_product(np.uint32(pairs), np.uint32(554_619)) >> np.uint32(26))  # / 121, less 1
-    missed = np.uint32(pairs - np.uint32(sessions * np.uint32((MOST_MISSED + 1) ** 2)))
-    dna = np.uint32(np.uint32(missed * np.uint32(745)) >> np.uint32(13))  # / 11
-    intervals = np.uint32(sessions + missed - np.uint32(dna * np.uint32(MOST_MISSED)))
-    fortnightly = np.uint32(course & np.uint32(1))
-    return np.int32(np.uint32(intervals * np.uint32(7)) << fortnightly)
+    pairs = np.uint32(course >> np.uint32(1))  # weekly and fortnightly
+    sessions = np.uint32(low_product(pairs, np.uint32(554_619)) >> np.uint32(26))  # / 121, less 1
+    missed = np.uint32(pairs - low_product(sessions, np.uint32((MOST_MISSED + 1) ** 2)))
+    dna = np.uint32(low_product(missed, np.uint32(745)) >> np.uint32(13))  # / 11
+    intervals = np.uint32(low_sum(sessions, missed) - low_product(dna, np.uint32(MOST_MISSED)))
+    weekly = low_product(intervals, np.uint32(7))
+    return np.int32(low_sum(weekly, weekly) if course & np.uint32(1) else weekly)
 
 
 @njit(**BARE)
-def draw_course(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
-    """Draw who completes, and the course; find the strata on which the levels of factors depend."""
+def draw_completion(n: int, row: np.uint64, truth: Truth, b: Block, r: Record) -> None:
+    """Draw who completes; find the strata on which the levels of factors depend."""
     by_age, by_imd = np.float32(truth.completion_by_age), np.float32(truth.completion_by_imd)
     by_phq9 = np.float32(truth.completion_by_phq9)
-    whole, few, bits_high = (
-        np.uint32(t.courses.size - N_MISSED),
-        np.uint32(N_MISSED),
-        np.uint32(t.courses_high),
-    )
     for_course, for_completion = halves_of(WORD_COMPLETION_COURSE)
     for k in range(n):
         m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
+        put(b.for_course, seat, read(b.halves, for_course + half))
         age, decile = np.int32(read(r.age, m)), decile_of(np.int32(read(r.decile, m)))
         phq9 = np.int32(phq9_of(read(r.scores, m)))
         eta = read(b.completion, seat) + by_age * (np.float32(age) - np.float32(40.0))
         eta += by_imd * (np.float32(decile) - np.float32(4.0))
         eta += by_phq9 * (np.float32(phq9) - np.float32(14.0))
-        completes = happens(fraction(read(b.halves, for_completion + half)), eta)
+        put(b.completes, seat, happens(fraction(read(b.halves, for_completion + half)), eta))
+        put(b.stratum, seat, stratum_of(decile, age, phq9))
+
+
+@njit(**BARE)
+def draw_course(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
+    """Draw the course."""
+    whole, few = np.uint32(t.courses.size - N_MISSED), np.uint32(N_MISSED)
+    bits_high = np.uint32(t.courses_high)
+    for k in range(n):
+        m, seat = row + np.uint64(k), np.uint64(k)
+        completes = read(b.completes, seat) != 0
         begin = few if completes else np.uint32(0)
         width = whole if completes else few
-        course = np.uint32(
-            begin + pick(t.courses, begin, width, bits_high, read(b.halves, for_course + half))
-        )
-        put(r.course, m, course)
-        put(b.completes, seat, completes)
-        put(b.stratum, seat, stratum_of(decile, age, phq9))
+        course = pick(t.courses, begin, width, bits_high, read(b.for_course, seat))
+        put(r.course, m, low_sum(begin, course))
 
 
 @njit(**BARE)
 def start_day(mass: np.uint32, starts: NDArray[np.uint32], shift: np.uint32) -> np.int32:
     """Give the day, from the scenario's first, before which lies a mass of the starts."""
-    part = np.int32(mass >> shift)
-    begins = fetch(starts, np.int32(part + part))
-    days = fetch(starts, np.int32(np.int32(part + part) + np.int32(1)))
+    part = shifted(mass, shift)
+    at = low_sum(part, part)
+    begins = fetch(starts, np.int32(at))
+    days = fetch(starts, np.int32(low_sum(at, np.uint32(1))))
     return np.int32(days >> np.uint32(16)) if mass >= begins else np.int32(days & _LOW_16)
 
 
 @njit(**BARE)
-def draw_outcome(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
-    """Draw the first day and the outcome at the end of the course.
+def draw_dates(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Draw the first day, and find who has completed by the last one.
 
-    The outcome is Bernoulli, with the probability of the model; nobody recovers from below caseness. A course
-    counts as completed if it has two attended sessions and has ended by the last day.
+    A course counts as completed if it has two attended sessions and has ended by the last day.
     """
-    days = np.int32(truth.last_day - truth.first_day)
-    pairs, shift = t.group_first.size // 2, np.uint32(t.starts_shift)
+    days, shift = np.int32(truth.last_day - truth.first_day), np.uint32(t.starts_shift)
     for_outcome, for_start = halves_of(WORD_START_OUTCOME)
     for k in range(n):
         m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
+        put(b.for_outcome, seat, read(b.halves, for_outcome + half))
         start = start_day(read(b.halves, for_start + half), b.starts, shift)
         ended = np.int32(start + span_of(np.uint32(read(r.course, m)))) <= days
-        u = fraction(read(b.halves, for_outcome + half))
-        recovers = happens(u, read(b.log_odds, place_of(k, 1 + pairs)))
         put(r.start, m, start)
         put(r.completed, m, np.int32(read(b.completes, seat)) & np.int32(ended))
+
+
+@njit(**BARE)
+def draw_outcome(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
+    """Draw the outcome at the end of the course.
+
+    It is Bernoulli, with the probability of the model; nobody recovers from below caseness.
+    """
+    pairs = t.group_first.size // 2
+    for k in range(n):
+        m, seat = row + np.uint64(k), np.uint64(k)
+        recovers = happens(fraction(read(b.for_outcome, seat)), read(b.log_odds, place_of(k, 1 + pairs)))
         put(r.recovered, m, np.int32(recovers) & np.int32(read(r.case, m)))
 
 
@@ -311,8 +327,10 @@ def draw_block(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b:
     draw_person(n, row, t, truth, b, r)
     draw_scores(n, row, t, truth, b, r)
     draw_rest(n, row, t, truth, b, r)
-    draw_course(n, row, t, truth, b, r)
+    draw_completion(n, row, truth, b, r)
+    draw_course(n, row, t, b, r)
+    draw_dates(n, row, t, truth, b, r)
     for pair in range(t.group_first.size // 2):
         draw_pair(n, row, pair, t, b, r)
     draw_measures(n, row, t, b, r)
-    draw_outcome(n, row, t, truth, b, r)
+    draw_outcome(n, row, t, b, r)

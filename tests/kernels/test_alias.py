@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from ter.kernels.alias import Alias, build, draw, threshold_bits
-from ter.kernels.memory import high_product, low_product, lowest_bit
+from ter.kernels.memory import high_product, low_product, low_sum, lowest_bit, shifted
 
 
 def table_of(p):
@@ -78,6 +78,16 @@ def halves_of_the_product(a, b):
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
 def test_halves_of_a_product(a, b):
     assert halves_of_the_product(np.uint32(a), np.uint32(b)) == divmod(a * b, 2**32)
+
+
+@njit
+def sum_and_shift(a, b, by):
+    return low_sum(a, b), shifted(a, by)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(0, 31))
+def test_sums_and_shifts_of_32_bits(a, b, by):
+    assert sum_and_shift(np.uint32(a), np.uint32(b), np.uint32(by)) == ((a + b) % 2**32, a >> by)
 
 
 @njit
