@@ -105,12 +105,17 @@ def _put_eight(typing_context: Any, array: Any, index: Any, word: Any) -> Any:
     return types.void(array, index, word), compiled
 
 
-@intrinsic
-def _low_product(typing_context: Any, a: Any, b: Any) -> Any:
-    def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.mul(*arguments)
+def _of_32_bits(operation: str) -> Any:
+    """Give LLVM's operation on two uint32, whose result is one."""
 
-    return types.uint32(types.uint32, types.uint32), compiled
+    @intrinsic
+    def operate(typing_context: Any, a: Any, b: Any) -> Any:
+        def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, operation)(*arguments)
+
+        return types.uint32(types.uint32, types.uint32), compiled
+
+    return operate
 
 
 @intrinsic
@@ -121,22 +126,6 @@ def _high_product(typing_context: Any, a: Any, b: Any) -> Any:
             "llvm.umul.fix", [whole], ir.FunctionType(whole, [whole, whole, whole])
         )
         return builder.call(multiply, [*arguments, ir.Constant(whole, 32)])
-
-    return types.uint32(types.uint32, types.uint32), compiled
-
-
-@intrinsic
-def _low_sum(typing_context: Any, a: Any, b: Any) -> Any:
-    def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.add(*arguments)
-
-    return types.uint32(types.uint32, types.uint32), compiled
-
-
-@intrinsic
-def _shifted(typing_context: Any, a: Any, by: Any) -> Any:
-    def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.lshr(*arguments)
 
     return types.uint32(types.uint32, types.uint32), compiled
 
@@ -199,11 +188,11 @@ put_past: Callable[..., Any] = _plain_put if NO_JIT else _put_past
 high_product: Callable[..., Any] = _plain_high_product if NO_JIT else _high_product
 #: ``low_product(a, b)``: the low 32 bits of the product of two uint32. numba would widen it to 64 bits, and
 #: sums and shifts, too; where LLVM cannot narrow them again, half as many patients go into a step.
-low_product: Callable[..., Any] = _plain_low_product if NO_JIT else _low_product
+low_product: Callable[..., Any] = _plain_low_product if NO_JIT else _of_32_bits("mul")
 #: ``low_sum(a, b)``: the low 32 bits of the sum of two uint32.
-low_sum: Callable[..., Any] = _plain_low_sum if NO_JIT else _low_sum
+low_sum: Callable[..., Any] = _plain_low_sum if NO_JIT else _of_32_bits("add")
 #: ``shifted(a, by)``: a uint32, shifted to the right by fewer than 32 places.
-shifted: Callable[..., Any] = _plain_shifted if NO_JIT else _shifted
+shifted: Callable[..., Any] = _plain_shifted if NO_JIT else _of_32_bits("lshr")
 #: ``put_eight(array, index, word)``: store the eight bytes of a uint64, the lowest first, into an array of
 #: uint8.
 put_eight: Callable[..., Any] = _plain_put_eight if NO_JIT else _put_eight
