@@ -45,8 +45,9 @@ PHQ9, GAD7 = 0, 1
 N_GAD7 = 22
 N_WSAS = 42  # 0 to 40, and "not recorded"
 
-#: Bands of age and of PHQ-9 in which the levels of factors are alike.
-N_AGE_BANDS, N_PHQ9_BANDS = 5, 3
+#: Bands of age and of PHQ-9 in which the levels of factors are alike: the last of each but the highest.
+AGE_ENDS, PHQ9_ENDS = (24, 39, 59, 74), (9, 19)
+N_AGE_BANDS, N_PHQ9_BANDS = len(AGE_ENDS) + 1, len(PHQ9_ENDS) + 1
 
 #: Courses are numbered by attended sessions less 1, missed and cancelled appointments (0 to 10 of each), and
 #: whether they are fortnightly. The first ones have one session: nobody completes them.

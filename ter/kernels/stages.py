@@ -17,6 +17,7 @@ from ter.kernels.blocks import Block, halves_of, place_of
 from ter.kernels.logistic import happens
 from ter.kernels.memory import fetch, low_product, low_sum, lowest_bit, put, read, shifted
 from ter.kernels.patients import (
+    AGE_ENDS,
     GAD7,
     HALF,
     MOST_MISSED,
@@ -26,6 +27,7 @@ from ter.kernels.patients import (
     N_PHQ9_BANDS,
     N_WSAS,
     PHQ9,
+    PHQ9_ENDS,
     WORD_COMPLETION_COURSE,
     WORD_FACTORS,
     WORD_PEOPLE_SCORES,
@@ -72,9 +74,9 @@ def decile_of(recorded: np.int32) -> np.int32:
 def stratum_of(decile: np.int32, age: np.int32, phq9: np.int32) -> np.uint32:
     """Give the stratum on which the levels of factors depend: decile, band of age, band of PHQ-9."""
     stratum = low_product(np.uint32(decile), np.uint32(N_AGE_BANDS * N_PHQ9_BANDS))
-    for last in (24, 39, 59, 74):
+    for last in AGE_ENDS:
         stratum = low_sum(stratum, np.uint32(N_PHQ9_BANDS)) if age > last else stratum
-    for last in (9, 19):
+    for last in PHQ9_ENDS:
         stratum = low_sum(stratum, np.uint32(1)) if phq9 > last else stratum
     return stratum
 

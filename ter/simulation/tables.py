@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ter.kernels.patients import MOST_MISSED, N_AGE_BANDS, N_GAD7, N_PHQ9_BANDS
+from ter.kernels.patients import AGE_ENDS, MOST_MISSED, N_AGE_BANDS, N_GAD7, N_PHQ9_BANDS, PHQ9_ENDS
 from ter.measures import MEASURES
 from ter.simulation.parts import Courses
 from ter.simulation.population import Band, Factor, Population, ScoreLine
@@ -23,10 +23,8 @@ SEVERITY_STEP = 0.125
 SEVERITIES = np.arange(-20, 21) * SEVERITY_STEP
 #: What a patient's scores share beside the outcome: three equally likely values of mean 0 and variance 1.
 RESPONSES = np.array([-math.sqrt(1.5), 0.0, math.sqrt(1.5)])
-#: Strata, on which the levels of factors depend: the upper ends of the bands of age and PHQ-9, and what
-#: stands for each band.
-AGE_ENDS, AGE_MIDDLES = np.array([24, 39, 59, 74]), np.array([20.0, 32.0, 49.0, 66.0, 80.0])
-PHQ9_ENDS, PHQ9_MIDDLES = np.array([9, 19]), np.array([6.0, 14.5, 22.5])
+#: Strata, on which the levels of factors depend: what stands for each band of age and of PHQ-9.
+AGE_MIDDLES, PHQ9_MIDDLES = np.array([20.0, 32.0, 49.0, 66.0, 80.0]), np.array([6.0, 14.5, 22.5])
 N_STRATA = 10 * N_AGE_BANDS * N_PHQ9_BANDS
 #: What counts for a value that is not recorded.
 WSAS_STAND_IN, IMD_STAND_IN = 18.0, 5.0
