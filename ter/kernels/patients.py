@@ -45,7 +45,7 @@ PHQ9, GAD7 = 0, 1
 N_GAD7 = 22
 N_WSAS = 42  # 0 to 40, and "not recorded"
 
-#: Bands of age and of PHQ-9 in which the levels of factors are alike: the last of each but the highest.
+#: Bands of age and of PHQ-9 in which the levels of factors are alike: the last value of each but the highest.
 AGE_ENDS, PHQ9_ENDS = (24, 39, 59, 74), (9, 19)
 N_AGE_BANDS, N_PHQ9_BANDS = len(AGE_ENDS) + 1, len(PHQ9_ENDS) + 1
 
