@@ -94,7 +94,6 @@ def measure(
         yardstick.run()
     result = work()
     seconds: dict[str, list[float]] = {yardstick.name: [] for yardstick in timed}
-
     of_work: list[float] = []
 
     def timed_work() -> None:
@@ -102,7 +101,7 @@ def measure(
         work()
         of_work.append(clock() - start)
 
-    def time_others() -> None:
+    def time_rest_of_round() -> None:
         for yardstick in timed:
             for _ in range(yardstick.repeats):
                 start = clock()
@@ -111,7 +110,7 @@ def measure(
         for _ in range(repeats - 1):
             timed_work()
 
-    benchmark.pedantic(timed_work, setup=time_others, rounds=rounds)
+    benchmark.pedantic(timed_work, setup=time_rest_of_round, rounds=rounds)
     if not benchmark.enabled:
         return result, []
     medians = {name: median(times) for name, times in seconds.items()}

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ter.kernels._jit import BARE, JIT
+from ter.kernels._jit import BARE
 from ter.kernels.normal import normal_quantile
 from ter.kernels.patients import STREAM_THERAPIST
 from ter.kernels.rng import bits, stream_key, uniform
@@ -73,22 +73,21 @@ class Therapists(NamedTuple):
     desired: IntArray  #: (J,)
 
 
-@njit(**JIT)
 def new_therapists(n: int) -> Therapists:
     """Make room for `n` therapists."""
     return Therapists(
-        np.empty(n, np.int64),
-        np.empty(n, np.int64),
-        np.empty(n),
-        np.empty(n),
-        np.empty(n),
-        np.empty(n),
-        np.empty(n, np.uint64),
-        np.empty(n, np.uint64),
-        np.empty(n, np.int64),
-        np.empty(n, np.int64),
-        np.empty(n, np.int64),
-        np.empty(n, np.int64),
+        n=np.empty(n, np.int64),
+        service=np.empty(n, np.int64),
+        shift=np.empty(n),
+        effect=np.empty(n),
+        slope=np.empty(n),
+        completion=np.empty(n),
+        mass_before=np.empty(n, np.uint64),
+        mass=np.empty(n, np.uint64),
+        joined_day=np.empty(n, np.int64),
+        left_day=np.empty(n, np.int64),
+        agency=np.empty(n, np.int64),
+        desired=np.empty(n, np.int64),
     )
 
 

@@ -44,7 +44,7 @@ from ter.kernels.patients import (
 )
 from ter.kernels.rng import mix
 
-_1, _32, _56 = np.uint64(1), np.uint64(32), np.uint64(56)
+_1, _56 = np.uint64(1), np.uint64(56)
 #: Times eight bytes of 0 or 1, they are the highest eight bits, the lowest byte the lowest.
 _EIGHT_TO_BITS = np.uint64(0x0102040810204080)
 _LOW_16, _HIGH_16 = np.uint32(0xFFFF), np.uint32(0xFFFF0000)
@@ -171,6 +171,80 @@ def draw_rest(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Reco
 
 
 @njit(**BARE)
+def draw_completion(n: int, row: np.uint64, truth: Truth, b: Block, r: Record) -> None:
+    """Draw who completes; find the strata on which the levels of factors depend."""
+    by_age, by_imd = np.float32(truth.completion_by_age), np.float32(truth.completion_by_imd)
+    by_phq9 = np.float32(truth.completion_by_phq9)
+    for_course, for_completion = halves_of(WORD_COMPLETION_COURSE)
+    for k in range(n):
+        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
+        put(b.for_course, seat, read(b.halves, for_course + half))
+        age, decile = np.int32(read(r.age, m)), decile_of(np.int32(read(r.decile, m)))
+        phq9 = np.int32(phq9_of(read(r.scores, m)))
+        eta = read(b.completion, seat) + by_age * (np.float32(age) - np.float32(40.0))
+        eta += by_imd * (np.float32(decile) - np.float32(4.0))
+        eta += by_phq9 * (np.float32(phq9) - np.float32(14.0))
+        put(b.completes, seat, happens(fraction(read(b.halves, for_completion + half)), eta))
+        put(b.stratum, seat, stratum_of(decile, age, phq9))
+
+
+@njit(**BARE)
+def draw_course(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
+    """Draw the course."""
+    whole, few = np.uint32(t.courses.size - N_MISSED), np.uint32(N_MISSED)
+    bits_high = np.uint32(t.courses_high)
+    for k in range(n):
+        m, seat = row + np.uint64(k), np.uint64(k)
+        completes = read(b.completes, seat) != 0
+        begin = few if completes else np.uint32(0)
+        width = whole if completes else few
+        course = pick(t.courses, begin, width, bits_high, read(b.for_course, seat))
+        put(r.course, m, low_sum(begin, course))
+
+
+@njit(**BARE)
+def span_of(course: np.uint32) -> np.int32:
+    """Give the days from the first to the last appointment of a course.
+
+    Divisions, which do not vectorise, are products with inverses that are exact for all courses there are.
+    """
+    pairs = np.uint32(course >> np.uint32(1))  # weekly and fortnightly
+    sessions = np.uint32(low_product(pairs, np.uint32(554_619)) >> np.uint32(26))  # / 121, less 1
+    missed = np.uint32(pairs - low_product(sessions, np.uint32((MOST_MISSED + 1) ** 2)))
+    dna = np.uint32(low_product(missed, np.uint32(745)) >> np.uint32(13))  # / 11
+    intervals = np.uint32(low_sum(sessions, missed) - low_product(dna, np.uint32(MOST_MISSED)))
+    weekly = low_product(intervals, np.uint32(7))
+    return np.int32(low_sum(weekly, weekly) if course & np.uint32(1) else weekly)
+
+
+@njit(**BARE)
+def start_day(mass: np.uint32, starts: NDArray[np.uint32], shift: np.uint32) -> np.int32:
+    """Give the day, from the scenario's first, before which lies a mass of the starts."""
+    part = shifted(mass, shift)
+    at = low_sum(part, part)
+    begins = fetch(starts, np.int32(at))
+    days = fetch(starts, np.int32(low_sum(at, np.uint32(1))))
+    return np.int32(days >> np.uint32(16)) if mass >= begins else np.int32(days & _LOW_16)
+
+
+@njit(**BARE)
+def draw_dates(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Draw the first day, and find who has completed by the last one.
+
+    A course counts as completed if it has two attended sessions and has ended by the last day.
+    """
+    days, shift = np.int32(truth.last_day - truth.first_day), np.uint32(t.starts_shift)
+    for_outcome, for_start = halves_of(WORD_START_OUTCOME)
+    for k in range(n):
+        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
+        put(b.for_outcome, seat, read(b.halves, for_outcome + half))
+        start = start_day(read(b.halves, for_start + half), b.starts, shift)
+        ended = np.int32(start + span_of(np.uint32(read(r.course, m)))) <= days
+        put(r.start, m, start)
+        put(r.completed, m, np.int32(read(b.completes, seat)) & np.int32(ended))
+
+
+@njit(**BARE)
 def draw_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record) -> None:
     """Draw the combinations of levels of two groups of factors, and add their effects."""
     one, two = np.uint64(2 * pair), np.uint64(2 * pair + 1)
@@ -233,80 +307,6 @@ def draw_measures(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> Non
         anxiety = np.int64(draw(t.specific_first, np.int64(measure) * N_GAD7 + scores - N_GAD7 * phq9, bits))
         r.case[m] = np.uint8(phq9 >= t.caseness[PHQ9]) | np.uint8(anxiety >= t.caseness[measure])
         r.anxiety[m] = anxiety
-
-
-@njit(**BARE)
-def span_of(course: np.uint32) -> np.int32:
-    """Give the days from the first to the last appointment of a course.
-
-    Divisions, which do not vectorise, are products with inverses that are exact for all courses there are.
-    """
-    pairs = np.uint32(course >> np.uint32(1))  # weekly and fortnightly
-    sessions = np.uint32(low_product(pairs, np.uint32(554_619)) >> np.uint32(26))  # / 121, less 1
-    missed = np.uint32(pairs - low_product(sessions, np.uint32((MOST_MISSED + 1) ** 2)))
-    dna = np.uint32(low_product(missed, np.uint32(745)) >> np.uint32(13))  # / 11
-    intervals = np.uint32(low_sum(sessions, missed) - low_product(dna, np.uint32(MOST_MISSED)))
-    weekly = low_product(intervals, np.uint32(7))
-    return np.int32(low_sum(weekly, weekly) if course & np.uint32(1) else weekly)
-
-
-@njit(**BARE)
-def draw_completion(n: int, row: np.uint64, truth: Truth, b: Block, r: Record) -> None:
-    """Draw who completes; find the strata on which the levels of factors depend."""
-    by_age, by_imd = np.float32(truth.completion_by_age), np.float32(truth.completion_by_imd)
-    by_phq9 = np.float32(truth.completion_by_phq9)
-    for_course, for_completion = halves_of(WORD_COMPLETION_COURSE)
-    for k in range(n):
-        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
-        put(b.for_course, seat, read(b.halves, for_course + half))
-        age, decile = np.int32(read(r.age, m)), decile_of(np.int32(read(r.decile, m)))
-        phq9 = np.int32(phq9_of(read(r.scores, m)))
-        eta = read(b.completion, seat) + by_age * (np.float32(age) - np.float32(40.0))
-        eta += by_imd * (np.float32(decile) - np.float32(4.0))
-        eta += by_phq9 * (np.float32(phq9) - np.float32(14.0))
-        put(b.completes, seat, happens(fraction(read(b.halves, for_completion + half)), eta))
-        put(b.stratum, seat, stratum_of(decile, age, phq9))
-
-
-@njit(**BARE)
-def draw_course(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
-    """Draw the course."""
-    whole, few = np.uint32(t.courses.size - N_MISSED), np.uint32(N_MISSED)
-    bits_high = np.uint32(t.courses_high)
-    for k in range(n):
-        m, seat = row + np.uint64(k), np.uint64(k)
-        completes = read(b.completes, seat) != 0
-        begin = few if completes else np.uint32(0)
-        width = whole if completes else few
-        course = pick(t.courses, begin, width, bits_high, read(b.for_course, seat))
-        put(r.course, m, low_sum(begin, course))
-
-
-@njit(**BARE)
-def start_day(mass: np.uint32, starts: NDArray[np.uint32], shift: np.uint32) -> np.int32:
-    """Give the day, from the scenario's first, before which lies a mass of the starts."""
-    part = shifted(mass, shift)
-    at = low_sum(part, part)
-    begins = fetch(starts, np.int32(at))
-    days = fetch(starts, np.int32(low_sum(at, np.uint32(1))))
-    return np.int32(days >> np.uint32(16)) if mass >= begins else np.int32(days & _LOW_16)
-
-
-@njit(**BARE)
-def draw_dates(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
-    """Draw the first day, and find who has completed by the last one.
-
-    A course counts as completed if it has two attended sessions and has ended by the last day.
-    """
-    days, shift = np.int32(truth.last_day - truth.first_day), np.uint32(t.starts_shift)
-    for_outcome, for_start = halves_of(WORD_START_OUTCOME)
-    for k in range(n):
-        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
-        put(b.for_outcome, seat, read(b.halves, for_outcome + half))
-        start = start_day(read(b.halves, for_start + half), b.starts, shift)
-        ended = np.int32(start + span_of(np.uint32(read(r.course, m)))) <= days
-        put(r.start, m, start)
-        put(r.completed, m, np.int32(read(b.completes, seat)) & np.int32(ended))
 
 
 @njit(**BARE)

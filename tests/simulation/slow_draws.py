@@ -6,7 +6,7 @@ therapists, and nothing else: NumPy's generator, no alias tables, no packed word
 
 import numpy as np
 
-from ter.kernels.patients import AGE_ENDS, N_GAD7, PHQ9_ENDS
+from ter.kernels.patients import N_GAD7
 from ter.measures import MEASURES
 from ter.simulation import tables as t
 
@@ -48,7 +48,7 @@ def draw(setup, seed):
     wsas = choose(rng.random(n), t.wsas_shares(p), scores)
     prior = choose(rng.random(n), p.prior_episodes)
     wait = choose(rng.random(n), t.band_shares(p.waits))
-    age_band, phq9_band = np.searchsorted(AGE_ENDS, age), np.searchsorted(PHQ9_ENDS, phq9)
+    age_band, phq9_band = np.searchsorted([24, 39, 59, 74], age), np.searchsorted([9, 19], phq9)
     stratum = ((decile - 1) * 5 + age_band) * 3 + phq9_band
     strata = t.strata_shares(p, shares)
     levels = {f.column: choose(rng.random(n), t.level_shares(f, strata), stratum) for f in p.factors}
