@@ -13,7 +13,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ter.kernels._jit import BARE, JIT
+from ter.kernels.memory import put, read
 
+FloatArray = NDArray[np.float64]
+
+_CENTRAL = 0.425  # distance from a half up to which one function serves
 # Coefficients of the rational functions, the highest power first: numerator and denominator.
 _CENTRE = (
     (2.50908092873012267e3, 3.34305755835881281e4, 6.72657709270087009e4, 4.59219539315498715e4,
@@ -46,20 +50,53 @@ def _ratio(r: float, parts: tuple[tuple[float, ...], tuple[float, ...]]) -> floa
 
 
 @njit(**BARE)
+def _central(q: float) -> float:
+    return q * _ratio(0.180625 - q * q, _CENTRE)
+
+
+@njit(**BARE)
+def _outer(p: float) -> float:
+    r = math.sqrt(-math.log(min(p, 1.0 - p)))
+    x = _ratio(r - 1.6, _TAIL) if r <= 5.0 else _ratio(r - 5.0, _FAR_TAIL)
+    return -x if p < 0.5 else x
+
+
+@njit(**BARE)
 def normal_quantile(p: float) -> float:
     """Give the quantile of a standard normal distribution at 0 < p < 1."""
     q = p - 0.5
-    if abs(q) <= 0.425:
-        return q * _ratio(0.180625 - q * q, _CENTRE)
-    r = math.sqrt(-math.log(p if q < 0.0 else 1.0 - p))
-    x = _ratio(r - 1.6, _TAIL) if r <= 5.0 else _ratio(r - 5.0, _FAR_TAIL)
-    return -x if q < 0.0 else x
+    return _central(q) if abs(q) <= _CENTRAL else _outer(p)
+
+
+@njit(**BARE)
+def write_quantiles(p: FloatArray, found: NDArray[np.int64], out: FloatArray) -> None:
+    """Write the quantile of a standard normal distribution at each of several 0 < p < 1.
+
+    Most lie in the middle, where one function without branches serves, several at a time. The others are
+    listed first, without a branch that the processor would have to guess, and written again.
+
+    Parameters
+    ----------
+    p : ndarray of float64, shape (N,)
+    found : ndarray of int64, shape (N,)
+        Room for the list.
+    out : ndarray of float64, shape (N,)
+        Takes the quantiles. Neither of the others.
+    """
+    for k in range(p.size):
+        put(out, np.uint64(k), _central(read(p, np.uint64(k)) - 0.5))
+    count = 0
+    for k in range(p.size):
+        found[count] = k
+        count += abs(p[k] - 0.5) > _CENTRAL
+    for place in range(count):
+        k = found[place]
+        out[k] = _outer(p[k])
 
 
 @njit(**JIT)
-def normal_quantiles(p: NDArray[np.float64]) -> NDArray[np.float64]:
+def normal_quantiles(p: FloatArray) -> FloatArray:
     """Give the quantile of a standard normal distribution at each of several 0 < p < 1."""
     out = np.empty(p.size)
-    for k in range(p.size):
-        out[k] = normal_quantile(p[k])
+    write_quantiles(p, np.empty(p.size, np.int64), out)
     return out

@@ -1,4 +1,8 @@
-"""Therapists with the truth about each, as functions of the seed and of their number alone."""
+"""Therapists with the truth about each, as functions of the seed and of their number alone.
+
+What needs no table and no exponential is drawn for all of them in a loop that the compiler runs over several
+therapists at once.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ter.kernels._jit import BARE
-from ter.kernels.normal import normal_quantile
+from ter.kernels._jit import BARE, JIT
+from ter.kernels.memory import fetch, put, read
+from ter.kernels.normal import write_quantiles
 from ter.kernels.patients import STREAM_THERAPIST
 from ter.kernels.rng import bits, stream_key, uniform
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 UIntArray = NDArray[np.uint64]
+
+_ONE = np.uint64(1)
 
 # Counters of a therapist's stream: one for each purpose.
 (
@@ -91,34 +98,98 @@ def new_therapists(n: int) -> Therapists:
     )
 
 
-@njit(**BARE)
-def _uniform(start: np.uint64, step: np.uint64, purpose: int) -> float:
-    return uniform(bits(start, step, np.uint64(purpose)))
+class Keys(NamedTuple):
+    """The random numbers of some therapists, K of them, and room for what is made of them."""
+
+    start: UIntArray  #: (K,)
+    step: UIntArray  #: (K,)
+    uniform: FloatArray  #: (K,)
+    found: IntArray  #: (K,)
 
 
 @njit(**BARE)
-def _normal(start: np.uint64, step: np.uint64, purpose: int) -> float:
-    return normal_quantile(_uniform(start, step, purpose))
+def _uniform(keys: Keys, k: np.uint64, purpose: int) -> float:
+    return uniform(bits(read(keys.start, k), read(keys.step, k), np.uint64(purpose)))
 
 
 @njit(**BARE)
-def _below(start: np.uint64, step: np.uint64, purpose: int, n: int) -> int:
+def _below(keys: Keys, k: np.uint64, purpose: int, n: int) -> int:
     """Give one of n numbers from 0, all alike."""
-    return int(_uniform(start, step, purpose) * n)
+    return int(_uniform(keys, k, purpose) * n)
 
 
 @njit(**BARE)
+def _make_keys(seed: np.uint64, numbers: IntArray, keys: Keys) -> None:
+    for at in range(numbers.size):
+        k = np.uint64(at)
+        start, step = stream_key(seed, np.uint64(STREAM_THERAPIST), np.uint64(read(numbers, k)))
+        put(keys.start, k, start)
+        put(keys.step, k, step)
+
+
+@njit(**BARE)
+def _draw_normal(keys: Keys, purpose: int, sd: float, out: FloatArray) -> None:
+    for at in range(out.size):
+        put(keys.uniform, np.uint64(at), _uniform(keys, np.uint64(at), purpose))
+    write_quantiles(keys.uniform, keys.found, out)
+    for k in range(out.size):
+        out[k] *= sd
+
+
+@njit(**BARE)
+def _draw_number(keys: Keys, purpose: int, first: int, n: int, out: IntArray) -> None:
+    for at in range(out.size):
+        put(out, np.uint64(at), first + _below(keys, np.uint64(at), purpose, n))
+
+
+@njit(**BARE)
+def _draw_days(keys: Keys, team: Team, days: IntArray, mass: UIntArray, out: Therapists) -> None:
+    """Draw when therapists were there."""
+    n_days = days.size
+    for at in range(keys.start.size):
+        k = np.uint64(at)
+        joins = _uniform(keys, k, _JOINS) < team.joining
+        leaves = _uniform(keys, k, _LEAVES) < team.leaving
+        one = _below(keys, k, _JOINING_DAY, n_days) if joins else 0
+        other = _below(keys, k, _LEAVING_DAY, n_days) if leaves else n_days - 1
+        first, last = np.uint64(min(one, other)), np.uint64(max(one, other))
+        before = fetch(days, np.uint64(0)) - _below(keys, k, _JOINING_DAY, _DAYS_BEFORE)
+        mass_before = fetch(mass, first)
+        put(out.joined_day, k, fetch(days, first) if joins else before)
+        put(out.left_day, k, fetch(days, last) if leaves else -1)
+        put(out.mass_before, k, mass_before)
+        put(out.mass, k, fetch(mass, last + _ONE) - mass_before)
+
+
+@njit(**BARE)
+def _draw_caseloads(keys: Keys, team: Team, all_mass: float, out: Therapists) -> None:
+    """Draw caseloads: in proportion to the starts of the time that a therapist was there."""
+    scale = out.effect  # not drawn yet
+    _draw_normal(keys, _CASELOAD, team.spread, scale)
+    for k in range(out.n.size):
+        expected = team.caseload * (float(out.mass[k]) / all_mass)
+        expected *= math.exp(scale[k] - team.spread**2 / 2)
+        out.n[k] = int(expected + _uniform(keys, np.uint64(k), _ROUNDING))
+
+
+@njit(**BARE)
+def _draw(keys: Keys, team: Team, days: IntArray, mass: UIntArray, out: Therapists) -> None:
+    _draw_days(keys, team, days, mass, out)
+    _draw_caseloads(keys, team, float(mass[days.size]), out)
+    _draw_number(keys, _HOME, 0, team.n_services, out.service)
+    _draw_normal(keys, _SHIFT, team.shift_sd, out.shift)
+    _draw_normal(keys, _EFFECT, team.effect_sd, out.effect)
+    _draw_normal(keys, _SLOPE, team.slope_sd, out.slope)
+    _draw_normal(keys, _COMPLETION, team.completion_sd, out.completion)
+    _draw_number(keys, _AGENCY, 0, team.n_agencies, out.agency)
+    _draw_number(keys, _DESIRED, _FEWEST_DESIRED, _MOST_DESIRED - _FEWEST_DESIRED + 1, out.desired)
+
+
+@njit(**JIT)
 def draw_therapists(
-    j0: int,
-    j1: int,
-    seed: np.uint64,
-    numbers: IntArray,
-    team: Team,
-    days: IntArray,
-    mass: UIntArray,
-    out: Therapists,
+    seed: np.uint64, numbers: IntArray, team: Team, days: IntArray, mass: UIntArray, out: Therapists
 ) -> None:
-    """Draw the therapists j0 to j1 - 1.
+    """Draw therapists.
 
     Parameters
     ----------
@@ -131,27 +202,7 @@ def draw_therapists(
     out : Therapists
         Takes them.
     """
-    n_days, all_mass = days.size, float(mass[days.size])
-    for j in range(j0, j1):
-        start, step = stream_key(seed, np.uint64(STREAM_THERAPIST), np.uint64(numbers[j]))
-        joins = _uniform(start, step, _JOINS) < team.joining
-        leaves = _uniform(start, step, _LEAVES) < team.leaving
-        first = _below(start, step, _JOINING_DAY, n_days) if joins else 0
-        last = _below(start, step, _LEAVING_DAY, n_days) if leaves else n_days - 1
-        first, last = min(first, last), max(first, last)
-        before = days[0] - _below(start, step, _JOINING_DAY, _DAYS_BEFORE)
-        out.joined_day[j] = days[first] if joins else before
-        out.left_day[j] = days[last] if leaves else -1
-        # Caseloads are in proportion to the starts of the time that a therapist was there.
-        out.mass_before[j] = mass[first]
-        out.mass[j] = mass[last + 1] - mass[first]
-        expected = team.caseload * (float(out.mass[j]) / all_mass)
-        expected *= math.exp(team.spread * _normal(start, step, _CASELOAD) - team.spread**2 / 2)
-        out.n[j] = int(expected + _uniform(start, step, _ROUNDING))
-        out.service[j] = _below(start, step, _HOME, team.n_services)
-        out.shift[j] = team.shift_sd * _normal(start, step, _SHIFT)
-        out.effect[j] = team.effect_sd * _normal(start, step, _EFFECT)
-        out.slope[j] = team.slope_sd * _normal(start, step, _SLOPE)
-        out.completion[j] = team.completion_sd * _normal(start, step, _COMPLETION)
-        out.agency[j] = _below(start, step, _AGENCY, team.n_agencies)
-        out.desired[j] = _FEWEST_DESIRED + _below(start, step, _DESIRED, _MOST_DESIRED - _FEWEST_DESIRED + 1)
+    n = numbers.size
+    keys = Keys(np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n), np.empty(n, np.int64))
+    _make_keys(seed, numbers, keys)
+    _draw(keys, team, days, mass, out)

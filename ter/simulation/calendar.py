@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,8 @@ def day_number(day: date) -> int:
     return day.toordinal() - date(1970, 1, 1).toordinal()
 
 
+# Cached, because a study simulates one plan many times; a calendar is only read.
+@lru_cache(maxsize=4)
 def make_calendar(plan: NetworkPlan) -> Calendar:
     """Give the calendar of a scenario."""
     days = np.arange(day_number(plan.start), day_number(plan.last_start) + 1)

@@ -259,8 +259,10 @@ def count_outcomes(scenario: Scenario, seed: int, *, therapists: Iterable[int] |
     """
     setup = set_up(scenario, seed, therapists)
     ids = begin(partial(therapist_ids, scenario, setup.caseloads.number))
-    counts = np.empty((setup.caseloads.n.size, 4), np.int64)
+    # Column by column, as pandas keeps it.
+    counts = np.empty((setup.caseloads.n.size, 4), np.int64, order="F")
     setup.run(kernel.count_outcomes, counts)
-    table = pd.DataFrame(counts, columns=["n_episodes", "n_completed", "n_at_caseness", "n_recovered"])
+    columns = ["n_episodes", "n_completed", "n_at_caseness", "n_recovered"]
+    table = pd.DataFrame(counts, columns=columns, copy=False)
     table.insert(0, "therapist_id", ids())
     return table

@@ -13,7 +13,7 @@ from ter.kernels.normal import normal_quantiles
 from ter.kernels.parallel import map_partitions
 from ter.kernels.patients import STREAM_SERVICE, Caseloads
 from ter.kernels.rng import unit_uniforms
-from ter.kernels.roster import Team, draw_therapists, new_therapists
+from ter.kernels.roster import Team, Therapists, draw_therapists, new_therapists
 from ter.simulation.calendar import MASS, Calendar
 from ter.simulation.scenario import Scenario
 
@@ -90,7 +90,9 @@ def draw_roster(scenario: Scenario, calendar: Calendar, seed: np.uint64, therapi
     drawn = new_therapists(therapists.size)
 
     def draw(part: tuple[int, int]) -> None:
-        draw_therapists(*part, seed, therapists, team, calendar.days, calendar.mass, drawn)
+        some = slice(*part)
+        out = Therapists._make(field[some] for field in drawn)
+        draw_therapists(seed, therapists[some], team, calendar.days, calendar.mass, out)
 
     cuts = [*range(0, therapists.size, _THERAPISTS_A_PART), therapists.size]
     map_partitions(draw, list(pairwise(cuts)))
