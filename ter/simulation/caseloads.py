@@ -29,8 +29,8 @@ IntArray = NDArray[np.int64]
 LARGEST_SEED = 2**64 - 1
 #: Of what is drawn of an episode, and of its row in the table, about: what `Room` is asked for.
 BYTES_A_RECORD, BYTES_AN_EPISODE = 40, 320
-# Parts a thread, from few to many patients: one core may be slower than another, and each part begins anew.
-_FEWEST_PARTS, _MOST_PARTS, _PATIENTS_A_PART = 4, 8, 100_000
+# Parts a thread: more would take longer to begin than they save.
+_PARTS = 4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,12 +119,11 @@ class Setup:
         if threads == 1:
             fill((0, c.n.size))
             return
-        # Ranges of about as many episodes each; a therapist counts for one more, so that empty caseloads
-        # spread too.
+        # Ranges of ever fewer episodes: one core may be slower than another, and no thread waits long for
+        # the last range. A therapist counts for one more, so that empty caseloads spread too.
         work_before = np.concatenate([[0], np.cumsum(c.n + 1)])
-        parts = max(_FEWEST_PARTS, min(_MOST_PARTS, work_before[-1] // (threads * _PATIENTS_A_PART)))
-        targets = np.linspace(0, work_before[-1], threads * parts + 1)
-        cuts = np.unique(np.searchsorted(work_before, targets)).tolist()
+        left = np.linspace(1, 0, threads * _PARTS + 1) ** 2
+        cuts = np.unique(np.searchsorted(work_before, work_before[-1] * (1 - left))).tolist()
         map_partitions(fill, list(pairwise(cuts)))
 
     def room(self) -> Room:
@@ -259,10 +258,7 @@ def count_outcomes(scenario: Scenario, seed: int, *, therapists: Iterable[int] |
     """
     setup = set_up(scenario, seed, therapists)
     ids = begin(partial(therapist_ids, scenario, setup.caseloads.number))
-    # Column by column, as pandas keeps it.
-    counts = np.empty((setup.caseloads.n.size, 4), np.int64, order="F")
-    setup.run(kernel.count_outcomes, counts)
-    columns = ["n_episodes", "n_completed", "n_at_caseness", "n_recovered"]
-    table = pd.DataFrame(counts, columns=columns, copy=False)
-    table.insert(0, "therapist_id", ids())
-    return table
+    columns = ("n_episodes", "n_completed", "n_at_caseness", "n_recovered")
+    counts = np.empty((len(columns), setup.caseloads.n.size), np.int64)
+    setup.run(kernel.count_outcomes, counts.T)
+    return pd.DataFrame({"therapist_id": ids()} | dict(zip(columns, counts, strict=True)), copy=False)
