@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ter.errors import OptionError
 from ter.kernels import simulate as kernel
-from ter.kernels.parallel import begin, map_partitions
+from ter.kernels.parallel import map_partitions
 from ter.kernels.patients import Caseloads, Record, Tables, Truth
 from ter.simulation.build import Codes, build_tables, build_truth
 from ter.simulation.calendar import Calendar, day_number, make_calendar
@@ -257,8 +257,8 @@ def count_outcomes(scenario: Scenario, seed: int, *, therapists: Iterable[int] |
         For a seed or therapists out of range.
     """
     setup = set_up(scenario, seed, therapists)
-    ids = begin(partial(therapist_ids, scenario, setup.caseloads.number))
+    ids = therapist_ids(scenario, setup.caseloads.number)
     columns = ("n_episodes", "n_completed", "n_at_caseness", "n_recovered")
     counts = np.empty((len(columns), setup.caseloads.n.size), np.int64)
     setup.run(kernel.count_outcomes, counts.T)
-    return pd.DataFrame({"therapist_id": ids()} | dict(zip(columns, counts, strict=True)), copy=False)
+    return pd.DataFrame({"therapist_id": ids} | dict(zip(columns, counts, strict=True)), copy=False)
