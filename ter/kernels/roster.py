@@ -99,11 +99,12 @@ def new_therapists(n: int) -> Therapists:
 
 
 class Keys(NamedTuple):
-    """The random numbers of some therapists, K of them, and room for what is made of them."""
+    """The sequences of random numbers of some therapists, K of them, and room for what is made of them."""
 
     start: UIntArray  #: (K,)
     step: UIntArray  #: (K,)
     uniform: FloatArray  #: (K,)
+    normal: FloatArray  #: (K,)
     found: IntArray  #: (K,)
 
 
@@ -164,11 +165,10 @@ def _draw_days(keys: Keys, team: Team, days: IntArray, mass: UIntArray, out: The
 @njit(**BARE)
 def _draw_caseloads(keys: Keys, team: Team, all_mass: float, out: Therapists) -> None:
     """Draw caseloads: in proportion to the starts of the time that a therapist was there."""
-    scale = out.effect  # not drawn yet
-    _draw_normal(keys, _CASELOAD, team.spread, scale)
+    _draw_normal(keys, _CASELOAD, team.spread, keys.normal)
     for k in range(out.n.size):
         expected = team.caseload * (float(out.mass[k]) / all_mass)
-        expected *= math.exp(scale[k] - team.spread**2 / 2)
+        expected *= math.exp(keys.normal[k] - team.spread**2 / 2)
         out.n[k] = int(expected + _uniform(keys, np.uint64(k), _ROUNDING))
 
 
@@ -203,6 +203,8 @@ def draw_therapists(
         Takes them.
     """
     n = numbers.size
-    keys = Keys(np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n), np.empty(n, np.int64))
+    keys = Keys(
+        np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n), np.empty(n), np.empty(n, np.int64)
+    )
     _make_keys(seed, numbers, keys)
     _draw(keys, team, days, mass, out)
