@@ -107,7 +107,7 @@ def _in_units(measure: str, points: IntArray) -> FloatArray:
 
 
 def draw_patients(scenario: Scenario, team: Team, rng: np.random.Generator) -> dict[str, Array]:
-    """Draw what is known at the start, and the log-odds of recovery."""
+    """Draw what is known at the start, the log-odds of recovery and the outcome."""
     effects, population, problems = scenario.effects, scenario.population, scenario.population.problems
     therapist = np.repeat(np.arange(team.caseload.size), team.caseload)
     n, n_services = therapist.size, team.service_effect.size
@@ -156,6 +156,7 @@ def draw_patients(scenario: Scenario, team: Team, rng: np.random.Generator) -> d
         eta += np.array([level.effect for level in factor.levels])[level]
         levels[factor.column] = level
     eta += team.effect[therapist] + team.service_effect[service]
+    case = anxious | (phq9 >= _threshold(PHQ9))
     return levels | {
         "therapist": therapist,
         "service": service,
@@ -170,8 +171,9 @@ def draw_patients(scenario: Scenario, team: Team, rng: np.random.Generator) -> d
         "wait": wait,
         "measure": measure,
         "anxiety": anxiety,
-        "case": anxious | (phq9 >= _threshold(PHQ9)),
+        "case": case,
         "log_odds": eta,
+        "recovered": case & (rng.random(n) < _expit(eta)),
     }
 
 
@@ -197,7 +199,7 @@ def _first_scores(
 
 
 def draw_episodes(scenario: Scenario, team: Team, rng: np.random.Generator) -> dict[str, Array]:
-    """Draw all patients of a team, a row each: patients, courses, outcomes."""
+    """Draw all patients of a team and their courses, a row each."""
     plan, courses = scenario.network, scenario.courses
     e = draw_patients(scenario, team, rng)
     n = e["age"].size
@@ -220,7 +222,6 @@ def draw_episodes(scenario: Scenario, team: Team, rng: np.random.Generator) -> d
         "cancelled": cancelled,
         "start": start,
         "end": np.where(end > last_day, -1, end),
-        "recovered": e["case"] & (rng.random(n) < _expit(e["log_odds"])),
     }
 
 

@@ -21,10 +21,13 @@ import ter
 from benchmarks import reference
 from benchmarks.problems import IntArray, Problem, scenario_of
 from benchmarks.side_by_side import Allowance, Items, Yardstick
-from ter.kernels._jit import JIT
+from ter.kernels._jit import BARE, JIT
+from ter.kernels.blocks import Block, new_block, seat
 from ter.kernels.parallel import map_partitions
+from ter.kernels.patients import Caseloads, Record, Tables, Truth
 from ter.kernels.rng import bits, stream_key
 from ter.kernels.simulate import write_record
+from ter.kernels.stages import draw_patients
 from ter.simulation import Simulation
 from ter.simulation.caseloads import set_up
 
@@ -98,26 +101,78 @@ def write(values: np.ndarray) -> None:
         values[k] = k
 
 
-def test_record(beside, problem: Problem, simulation: Simulation, patients: Items, floor: Yardstick):
-    """Case mix, course and outcome of each patient, written down in arrays that are there."""
-    scenario, team = simulation.scenario, reference.team_of(simulation)
-    setup = set_up(scenario, problem.seed)
-    record = setup.record()
-    bytes_a_patient = sum(field.nbytes for field in record) // patients.count
-    memory = np.empty(patients.count * bytes_a_patient // 8)
+@njit(**BARE)
+def _write_patients(
+    j0: int, j1: int, seed: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, record: Record
+) -> None:
+    j, i = j0, 0
+    row = np.uint64(c.row[j0])
+    while j < j1:
+        j, i, n = seat(j, i, j1, seed, c, t, truth, b)
+        draw_patients(n, row, c, t, truth, b, record)
+        row += np.uint64(n)
+
+
+@njit(**JIT)
+def write_patients(
+    j0: int, j1: int, seed: np.uint64, c: Caseloads, t: Tables, truth: Truth, record: Record
+) -> None:
+    """Write of the record what `write_record` draws first: case mix and outcome, not the courses.
+
+    Random words and therapists' terms are seated for the courses, too.
+    """
+    _write_patients(j0, j1, seed, c, t, truth, new_block(c, t), record)
+
+
+def time_writing(beside, patients: Items, floor: Yardstick, fields, work, same) -> None:
+    """Time work that fills these fields beside the least it could take, and beside the same in NumPy."""
+    memory = np.empty(sum(field.nbytes for field in fields) // 8)
     beside(
-        lambda: setup.run(write_record, record),
+        work,
         floor,
         Yardstick("writing as many bytes", lambda: write(memory)),
-        Yardstick(
-            "the same (numpy)",
-            lambda: reference.draw_episodes(scenario, team, np.random.default_rng(1)),
-            repeats=1,
-        ),
+        Yardstick("the same (numpy)", same, repeats=1),
         rounds=7,
         repeats=3,
         items=patients,
         clock=process_time,
+    )
+
+
+def test_case_mix_and_outcome(
+    beside, problem: Problem, simulation: Simulation, patients: Items, floor: Yardstick
+):
+    """Case mix of each patient, and whether they recover, written down in arrays that are there."""
+    scenario, team = simulation.scenario, reference.team_of(simulation)
+    setup = set_up(scenario, problem.seed)
+    record = setup.record()
+    written = {k: field for k, field in record._asdict().items() if k not in ("course", "start", "completed")}
+    for field in written.values():
+        field[:] = 0
+    time_writing(
+        beside,
+        patients,
+        floor,
+        written.values(),
+        lambda: setup.run(write_patients, record),
+        lambda: reference.draw_patients(scenario, team, np.random.default_rng(1)),
+    )
+    for name, field in written.items():
+        np.testing.assert_array_equal(field, getattr(simulation.record, name), err_msg=name)
+
+
+def test_record(beside, problem: Problem, simulation: Simulation, patients: Items, floor: Yardstick):
+    """Case mix, outcome and course of each patient, written down in arrays that are there."""
+    scenario, team = simulation.scenario, reference.team_of(simulation)
+    setup = set_up(scenario, problem.seed)
+    record = setup.record()
+    time_writing(
+        beside,
+        patients,
+        floor,
+        record,
+        lambda: setup.run(write_record, record),
+        lambda: reference.draw_episodes(scenario, team, np.random.default_rng(1)),
     )
     episodes = simulation.episodes
     np.testing.assert_array_equal(record.completed == 1, episodes["completed"])

@@ -66,9 +66,8 @@ class Block(NamedTuple):
     rounding: NDArray[np.uint32]  #: (R,) random bits for the rounding of severity, 16 of them
     for_scores: NDArray[np.uint32]  #: (R,) random bits for the first scores
     for_course: NDArray[np.uint32]  #: (R,)
-    for_outcome: NDArray[np.uint32]  #: (R,)
+    for_start: NDArray[np.uint32]  #: (R,) mass of all starts before the patient's
     completes: NDArray[np.uint8]  #: (R,)
-    stratum: NDArray[np.uint32]  #: (R,) on which the levels of factors depend
     marks: NDArray[np.uint8]  #: (R,) 1: with a specific measure; 0 or 1 where nobody sits, too
     eights: NDArray[np.uint64]  #: (R / 8,) the same, eight of them at a time
     run: NDArray[np.int32]  #: (R,) which of the block's therapists
@@ -110,7 +109,6 @@ def new_block(c: Caseloads, t: Tables) -> Block:
         _aligned(ROOM, np.uint32),
         _aligned(ROOM, np.uint32),
         _aligned(ROOM, np.uint8),
-        _aligned(ROOM, np.uint32),
         eights.view(np.uint8),
         eights,
         _aligned(ROOM, np.int32),

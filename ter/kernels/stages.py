@@ -171,80 +171,6 @@ def draw_rest(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Reco
 
 
 @njit(**BARE)
-def draw_completion(n: int, row: np.uint64, truth: Truth, b: Block, r: Record) -> None:
-    """Draw who completes; find the strata on which the levels of factors depend."""
-    by_age, by_imd = np.float32(truth.completion_by_age), np.float32(truth.completion_by_imd)
-    by_phq9 = np.float32(truth.completion_by_phq9)
-    for_course, for_completion = halves_of(WORD_COMPLETION_COURSE)
-    for k in range(n):
-        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
-        put(b.for_course, seat, read(b.halves, for_course + half))
-        age, decile = np.int32(read(r.age, m)), decile_of(np.int32(read(r.decile, m)))
-        phq9 = np.int32(phq9_of(read(r.scores, m)))
-        eta = read(b.completion, seat) + by_age * (np.float32(age) - np.float32(40.0))
-        eta += by_imd * (np.float32(decile) - np.float32(4.0))
-        eta += by_phq9 * (np.float32(phq9) - np.float32(14.0))
-        put(b.completes, seat, happens(fraction(read(b.halves, for_completion + half)), eta))
-        put(b.stratum, seat, stratum_of(decile, age, phq9))
-
-
-@njit(**BARE)
-def draw_course(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
-    """Draw the course."""
-    whole, few = np.uint32(t.courses.size - N_MISSED), np.uint32(N_MISSED)
-    bits_high = np.uint32(t.courses_high)
-    for k in range(n):
-        m, seat = row + np.uint64(k), np.uint64(k)
-        completes = read(b.completes, seat) != 0
-        begin = few if completes else np.uint32(0)
-        width = whole if completes else few
-        course = pick(t.courses, begin, width, bits_high, read(b.for_course, seat))
-        put(r.course, m, low_sum(begin, course))
-
-
-@njit(**BARE)
-def span_of(course: np.uint32) -> np.int32:
-    """Give the days from the first to the last appointment of a course.
-
-    Divisions, which do not vectorise, are products with inverses that are exact for all courses there are.
-    """
-    pairs = np.uint32(course >> np.uint32(1))  # weekly and fortnightly
-    sessions = np.uint32(low_product(pairs, np.uint32(554_619)) >> np.uint32(26))  # / 121, less 1
-    missed = np.uint32(pairs - low_product(sessions, np.uint32((MOST_MISSED + 1) ** 2)))
-    dna = np.uint32(low_product(missed, np.uint32(745)) >> np.uint32(13))  # / 11
-    intervals = np.uint32(low_sum(sessions, missed) - low_product(dna, np.uint32(MOST_MISSED)))
-    weekly = low_product(intervals, np.uint32(7))
-    return np.int32(low_sum(weekly, weekly) if course & np.uint32(1) else weekly)
-
-
-@njit(**BARE)
-def start_day(mass: np.uint32, starts: NDArray[np.uint32], shift: np.uint32) -> np.int32:
-    """Give the day, from the scenario's first, before which lies a mass of the starts."""
-    part = shifted(mass, shift)
-    at = low_sum(part, part)
-    begins = fetch(starts, np.int32(at))
-    days = fetch(starts, np.int32(low_sum(at, np.uint32(1))))
-    return np.int32(days >> np.uint32(16)) if mass >= begins else np.int32(days & _LOW_16)
-
-
-@njit(**BARE)
-def draw_dates(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
-    """Draw the first day, and find who has completed by the last one.
-
-    A course counts as completed if it has two attended sessions and has ended by the last day.
-    """
-    days, shift = np.int32(truth.last_day - truth.first_day), np.uint32(t.starts_shift)
-    for_outcome, for_start = halves_of(WORD_START_OUTCOME)
-    for k in range(n):
-        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
-        put(b.for_outcome, seat, read(b.halves, for_outcome + half))
-        start = start_day(read(b.halves, for_start + half), b.starts, shift)
-        ended = np.int32(start + span_of(np.uint32(read(r.course, m)))) <= days
-        put(r.start, m, start)
-        put(r.completed, m, np.int32(read(b.completes, seat)) & np.int32(ended))
-
-
-@njit(**BARE)
 def draw_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record) -> None:
     """Draw the combinations of levels of two groups of factors, and add their effects."""
     one, two = np.uint64(2 * pair), np.uint64(2 * pair + 1)
@@ -256,7 +182,8 @@ def draw_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record)
     for_two, for_one = halves_of(WORD_FACTORS + pair)
     for k in range(n):
         m, half = row + np.uint64(k), np.uint64(k) + np.uint64(k)
-        stratum = read(b.stratum, np.uint64(k))
+        decile, phq9 = decile_of(np.int32(read(r.decile, m))), np.int32(phq9_of(read(r.scores, m)))
+        stratum = stratum_of(decile, np.int32(read(r.age, m)), phq9)
         first = low_sum(first_1, low_product(stratum, width_1))
         cell_1 = pick(t.groups, first, width_1, high_1, read(b.halves, for_one + half))
         first = low_sum(first_2, low_product(stratum, width_2))
@@ -316,23 +243,109 @@ def draw_outcome(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None
     It is Bernoulli, with the probability of the model; nobody recovers from below caseness.
     """
     pairs = t.group_first.size // 2
+    for_outcome, for_start = halves_of(WORD_START_OUTCOME)
     for k in range(n):
-        m, seat = row + np.uint64(k), np.uint64(k)
-        recovers = happens(fraction(read(b.for_outcome, seat)), read(b.log_odds, place_of(k, 1 + pairs)))
+        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
+        put(b.for_start, seat, read(b.halves, for_start + half))
+        u = fraction(read(b.halves, for_outcome + half))
+        recovers = happens(u, read(b.log_odds, place_of(k, 1 + pairs)))
         put(r.recovered, m, np.int32(recovers) & np.int32(read(r.case, m)))
 
 
 @njit(**BARE)
-def draw_block(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
-    """Draw the n patients that are seated into the record, from a row on."""
+def draw_completion(n: int, row: np.uint64, truth: Truth, b: Block, r: Record) -> None:
+    """Draw who completes."""
+    by_age, by_imd = np.float32(truth.completion_by_age), np.float32(truth.completion_by_imd)
+    by_phq9 = np.float32(truth.completion_by_phq9)
+    for_course, for_completion = halves_of(WORD_COMPLETION_COURSE)
+    for k in range(n):
+        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
+        put(b.for_course, seat, read(b.halves, for_course + half))
+        age, decile = np.int32(read(r.age, m)), decile_of(np.int32(read(r.decile, m)))
+        phq9 = np.int32(phq9_of(read(r.scores, m)))
+        eta = read(b.completion, seat) + by_age * (np.float32(age) - np.float32(40.0))
+        eta += by_imd * (np.float32(decile) - np.float32(4.0))
+        eta += by_phq9 * (np.float32(phq9) - np.float32(14.0))
+        put(b.completes, seat, happens(fraction(read(b.halves, for_completion + half)), eta))
+
+
+@njit(**BARE)
+def draw_course(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
+    """Draw the course."""
+    whole, few = np.uint32(t.courses.size - N_MISSED), np.uint32(N_MISSED)
+    bits_high = np.uint32(t.courses_high)
+    for k in range(n):
+        m, seat = row + np.uint64(k), np.uint64(k)
+        completes = read(b.completes, seat) != 0
+        begin = few if completes else np.uint32(0)
+        width = whole if completes else few
+        course = pick(t.courses, begin, width, bits_high, read(b.for_course, seat))
+        put(r.course, m, low_sum(begin, course))
+
+
+@njit(**BARE)
+def span_of(course: np.uint32) -> np.int32:
+    """Give the days from the first to the last appointment of a course.
+
+    Divisions, which do not vectorise, are products with inverses that are exact for all courses there are.
+    """
+    pairs = np.uint32(course >> np.uint32(1))  # weekly and fortnightly
+    sessions = np.uint32(low_product(pairs, np.uint32(554_619)) >> np.uint32(26))  # / 121, less 1
+    missed = np.uint32(pairs - low_product(sessions, np.uint32((MOST_MISSED + 1) ** 2)))
+    dna = np.uint32(low_product(missed, np.uint32(745)) >> np.uint32(13))  # / 11
+    intervals = np.uint32(low_sum(sessions, missed) - low_product(dna, np.uint32(MOST_MISSED)))
+    weekly = low_product(intervals, np.uint32(7))
+    return np.int32(low_sum(weekly, weekly) if course & np.uint32(1) else weekly)
+
+
+@njit(**BARE)
+def start_day(mass: np.uint32, starts: NDArray[np.uint32], shift: np.uint32) -> np.int32:
+    """Give the day, from the scenario's first, before which lies a mass of the starts."""
+    part = shifted(mass, shift)
+    at = low_sum(part, part)
+    begins = fetch(starts, np.int32(at))
+    days = fetch(starts, np.int32(low_sum(at, np.uint32(1))))
+    return np.int32(days >> np.uint32(16)) if mass >= begins else np.int32(days & _LOW_16)
+
+
+@njit(**BARE)
+def draw_dates(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Draw the first day, and find who has completed by the last one.
+
+    A course counts as completed if it has two attended sessions and has ended by the last day.
+    """
+    days, shift = np.int32(truth.last_day - truth.first_day), np.uint32(t.starts_shift)
+    for k in range(n):
+        m, seat = row + np.uint64(k), np.uint64(k)
+        start = start_day(read(b.for_start, seat), b.starts, shift)
+        ended = np.int32(start + span_of(np.uint32(read(r.course, m)))) <= days
+        put(r.start, m, start)
+        put(r.completed, m, np.int32(read(b.completes, seat)) & np.int32(ended))
+
+
+@njit(**BARE)
+def draw_patients(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Draw case mix and outcome of the n patients that are seated into the record, from a row on."""
     draw_origin(n, row, c, t, truth, b, r)
     draw_person(n, row, t, truth, b, r)
     draw_scores(n, row, t, truth, b, r)
     draw_rest(n, row, t, truth, b, r)
-    draw_completion(n, row, truth, b, r)
-    draw_course(n, row, t, b, r)
-    draw_dates(n, row, t, truth, b, r)
     for pair in range(t.group_first.size // 2):
         draw_pair(n, row, pair, t, b, r)
     draw_measures(n, row, t, b, r)
     draw_outcome(n, row, t, b, r)
+
+
+@njit(**BARE)
+def draw_courses(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Draw the courses of the patients that were drawn last, who completes them, and when."""
+    draw_completion(n, row, truth, b, r)
+    draw_course(n, row, t, b, r)
+    draw_dates(n, row, t, truth, b, r)
+
+
+@njit(**BARE)
+def draw_block(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Draw the n patients that are seated, and their courses, into the record, from a row on."""
+    draw_patients(n, row, c, t, truth, b, r)
+    draw_courses(n, row, t, truth, b, r)
