@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ter.errors import FitError
 from ter.features.design import FloatArray, IntArray
 from ter.kernels.lanes import LANES
 from ter.kernels.parallel import map_partitions
@@ -32,6 +33,8 @@ NUMBERS_AT_ONCE = 2**18
 RULES = (9, 13, 17, 25, 33, GRID)
 #: What interpolation may change in a log density.
 RULE_ERROR = 1e-5
+#: By how much the mass of a density may differ from 1: those of tiny networks stay within 0.015.
+MASS_ERROR = 0.05
 #: Gauss-Hermite nodes to choose from for expected rates, all even, and the error of a rate that decides.
 RATE_RULES = (4, 6, 8, 12, 16, 24, 32, 48, 64)
 RATE_ERROR = 1e-7
@@ -349,6 +352,18 @@ def marginalise(
 
 
 def distribution(density: FloatArray, step: FloatArray, below: FloatArray, narrow: FloatArray) -> FloatArray:
-    """Distribution functions of the mixtures: what lies on the grid, below it, and what is narrow."""
+    """Distribution functions of the mixtures: what lies on the grid, below it, and what is narrow.
+
+    Raises
+    ------
+    FitError
+        If they do not end at 1. Where covariates predict outcomes beyond doubt, the network's rate is a
+        staircase of the therapist's effect, and no polynomial follows the density of the TER.
+    """
     whole = cumulate(density, step, below) + narrow
+    if not np.abs(whole[:, -1] - 1.0).max(initial=0.0) <= MASS_ERROR:
+        raise FitError(
+            "The TER of some therapists cannot be worked out, because the case mix predicts outcomes beyond "
+            'doubt (separation). Use fewer terms or more months; engine "fast" prevents it by its priors.'
+        )
     return np.asarray(np.maximum.accumulate(np.clip(whole, 0.0, 1.0), axis=1))

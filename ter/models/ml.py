@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypedDict
@@ -86,6 +87,19 @@ class Estimates:
     slope: SlopeEstimates | None = None
     f: FloatArray | None = None
     f_sd: FloatArray | None = None
+
+    @property
+    def largest_sd(self) -> float:
+        """The largest SD of all factors, slopes among them."""
+        return float(max(*self.sd, 0.0 if self.slope is None else self.slope.sd))
+
+    @property
+    def usable(self) -> bool:
+        """Whether the ascent ended at a maximum, and not on a plateau without end.
+
+        Where case mix and effects together split the outcomes exactly the likelihood has no maximum.
+        """
+        return self.converged and self.largest_sd <= math.exp(LARGEST_LOG_SD)
 
 
 @dataclass(frozen=True, eq=False)

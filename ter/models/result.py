@@ -158,7 +158,8 @@ class Fit:
             low, high = sd * np.exp(-spread), sd * np.exp(spread)
         variance = sds**2
         icc, _ = mean_and_sd(variance / (variance.sum(axis=1, keepdims=True) + LOGISTIC_VARIANCE), weights)
-        odds, _ = mean_and_sd(np.exp(MEDIAN_ODDS * sds), weights)
+        with np.errstate(over="ignore"):  # where an SD ran off: there is no finite ratio
+            odds = np.tensordot(weights, np.exp(MEDIAN_ODDS * sds), 1)
         table = pd.DataFrame(
             {"levels": levels, "sd": sd, "q05": low, "q95": high, "icc": icc, "median_odds_ratio": odds},
             index=pd.Index(factors, name="factor"),

@@ -204,13 +204,20 @@ def _estimated(design: Design, found: Estimates, notes: tuple[str, ...]) -> Solu
                 "The data hardly tell how much the slopes of therapists differ: the interval of their SD "
                 "spans a factor of 25 or more. Take it for no evidence of slopes.",
             )
+    if found.converged and not found.usable:
+        notes = (
+            *notes,
+            "Case mix and effects together split the outcomes exactly (separation): the likelihood has no "
+            f"maximum, and an SD ran off to {found.largest_sd:,.0f}. Use fewer terms or more months, or "
+            'engine "fast", whose priors hold it.',
+        )
     return Solution(
         posterior=None,
         estimates=found,
         beta=found.beta,
         row_expected=rates,
         log_likelihood=found.log_likelihood,
-        converged=found.converged,
+        converged=found.usable,
         singular=singular or (found.slope is not None and abs(found.slope.correlation) == 1.0),
         iterations=found.iterations,
         gradient_norm=found.gradient_norm,

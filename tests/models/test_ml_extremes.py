@@ -104,6 +104,16 @@ def test_separation_is_said(nodes):
     assert np.isfinite(fit.fixed["estimate"]).all()
 
 
+def test_a_spread_that_runs_off_is_no_maximum():
+    # 142 patients and 50 columns: together with 19 therapists they split the outcomes exactly.
+    table = ter.simulate(ter.Scenario.preset("gloucestershire_2018_19"), seed=10).episodes
+    fit = ter.fit(table, engine="ml")
+    assert not fit.record.converged
+    assert any("no maximum, and an SD ran off" in note for note in fit.record.notes)
+    assert fit.groups.loc["therapist", "median_odds_ratio"] == np.inf
+    assert "NOT CONVERGED" in fit.summary()
+
+
 def test_quadrature_names_its_factor():
     table = table_of(network(8, services=4, therapists=30)[0])
     case_mix = ter.CaseMix([ter.linear("x0")])

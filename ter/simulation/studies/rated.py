@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from ter.errors import FitError
 from ter.features import Design
 from ter.models.layout import arrange
 from ter.models.marginal import conditionals, marginalise
@@ -127,6 +128,11 @@ def solve_design(design: Design, engine: StudyEngine, seed: int, *, precise: boo
         Of the draws of engine "fast".
     precise : bool
         Whether engine "fast" draws until the Monte Carlo errors of single ratings are small.
+
+    Raises
+    ------
+    FitError
+        If the likelihood has no maximum, or ratings cannot be worked out: under separation.
     """
     if engine == "fast":
         solution = solve_fast(design, NODES, seed, precise=precise)
@@ -135,10 +141,12 @@ def solve_design(design: Design, engine: StudyEngine, seed: int, *, precise: boo
         return Solved(solution.posterior, None, solution.converged)
     layout = arrange(design, design.therapist, design.service)
     found = fit_ml(layout, 1)
+    if not found.usable:
+        raise FitError("The likelihood has no maximum that was found.")
     likelihood = QuadratureLikelihood(layout, NODES)
     # An SD of zero has no density: the smallest that the likelihood tells from it stands for it.
     sd = np.maximum(found.sd, np.exp(LOWEST_LOG_SD))
     draw = Draws(sd=sd[None, :], b=np.concatenate([found.beta, found.v])[None, :])
     given = conditionals(likelihood, draw)
     posterior, _ = marginalise(likelihood, draw, given, np.ones(1), 0)
-    return Solved(posterior, found, found.converged)
+    return Solved(posterior, found, converged=True)

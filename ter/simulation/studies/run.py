@@ -186,8 +186,11 @@ def _store(folder: Path | None, study: Study, seed: int) -> Iterator[ReplicateSt
 
 
 def run_one(study: Study, seed: int, number: int) -> tuple[int, Replicate]:
-    """Run one replicate by its number: what a worker does."""
-    return number, study.replicate(seed_of(seed, number))
+    """Run one replicate by its number: what a worker does. One that carries no fit is told apart."""
+    try:
+        return number, study.replicate(seed_of(seed, number))
+    except FitError:
+        return number, Replicate(np.zeros(0), converged=False)
 
 
 def _finished(

@@ -30,7 +30,7 @@ class Replicate:
     Attributes
     ----------
     sums : ndarray of float64, shape (C, K)
-        By cell; finite.
+        By cell; finite. Of no matter where a fit did not converge.
     converged : bool
         Whether every fit in it did.
     """
@@ -80,6 +80,8 @@ def check_study(scenario: Scenario, engine: str) -> None:
         raise OptionError(f"scenario must be a ter.Scenario, not {scenario!r}.")
     if engine not in STUDY_ENGINES:
         raise OptionError(f'The engine of a study must be {" or ".join(STUDY_ENGINES)}, not "{engine}".')
+    if scenario.network.n_therapists < 2:
+        raise OptionError("A study compares therapists, and the scenario has one: give it two or more.")
 
 
 def check_increasing(name: str, values: tuple[float, ...], low: float, high: float) -> None:

@@ -8,11 +8,14 @@ from scipy.stats import norm
 from small_study import small_scenario
 
 import ter
+from ter.errors import FitError, OptionError
 from ter.features import build_design, modelled_rows
 from ter.simulation import Scenario, simulate
 from ter.simulation.studies.designs import design_of, encoder_of, true_case_mix
 from ter.simulation.studies.draws import draw_network, standardised_truth, true_rates, weights_of
+from ter.simulation.studies.gate import GateStudy
 from ter.simulation.studies.rated import rate_network
+from ter.simulation.studies.run import seed_of
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +150,21 @@ def test_therapists_who_are_all_alike_are_rated_alike():
     assert rated.solved.estimates.sd[0] < 0.35
     assert np.isfinite(rated.ter).all()
     assert np.ptp(rated.true_ter) < 1e-9
+
+
+def test_ratings_that_cannot_be_integrated_are_refused():
+    # Its coefficients run to 88: the network's rate is a staircase of the therapist's effect.
+    with pytest.raises(FitError, match="cannot be worked out"):
+        rate_network(Scenario.preset("essex_2017_19"), "ml", seed_of(1, 9))
+
+
+def test_a_likelihood_without_a_maximum_gives_no_ratings():
+    scenario = Scenario.preset("gloucestershire_2018_19")
+    with pytest.raises(FitError, match="no maximum"):
+        rate_network(scenario, "ml", 21)
+    assert np.all(np.abs(rate_network(scenario, "fast", 21).ter - 50) < 50)
+
+
+def test_a_study_needs_two_therapists():
+    with pytest.raises(OptionError, match="give it two or more"):
+        GateStudy(Scenario.preset("england_2024_25", n_therapists=1))

@@ -158,6 +158,23 @@ def test_a_fit_that_went_astray_does_not_stop_the_study(tmp_path, monkeypatch):
     assert run_study(CoinStudy(broken=1), 12, seed=3, folder=tmp_path).table.equals(whole.table)
 
 
+def test_a_replicate_without_a_fit_is_counted_as_one_that_did_not_converge(tmp_path, monkeypatch):
+    whole = run_study(CoinStudy(broken=1), 12, seed=3)
+    sound = CoinStudy.replicate
+
+    def without_a_fit(self, seed):
+        replicate = sound(self, seed)
+        if not replicate.converged:
+            raise FitError("The likelihood has no maximum.")
+        return replicate
+
+    monkeypatch.setattr(CoinStudy, "replicate", without_a_fit)
+    for _ in range(2):  # run, and read again
+        kept = run_study(CoinStudy(broken=1), 12, seed=3, folder=tmp_path)
+        assert kept.not_converged == whole.not_converged
+        assert kept.table.equals(whole.table)
+
+
 def test_nothing_comes_of_a_study_without_fits(monkeypatch):
     monkeypatch.setattr(CoinStudy, "replicate", lambda self, seed: Replicate(np.ones((1, 2)), False))
     with pytest.raises(FitError, match="0 of 3 replicates converged"):
