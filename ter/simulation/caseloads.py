@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
@@ -19,10 +20,11 @@ from ter.kernels.parallel import map_partitions
 from ter.kernels.patients import Caseloads, Record, Tables, Truth
 from ter.simulation.build import Codes, build_tables, build_truth
 from ter.simulation.calendar import Calendar, day_number, make_calendar
+from ter.simulation.checks import shown
 from ter.simulation.ids import therapist_ids
 from ter.simulation.network import Roster, draw_roster
 from ter.simulation.room import Room
-from ter.simulation.scenario import Scenario
+from ter.simulation.scenario import Scenario, check_scenario
 
 IntArray = NDArray[np.int64]
 
@@ -165,22 +167,51 @@ def set_up(scenario: Scenario, seed: int, therapists: Iterable[int] | None = Non
 
     Parameters are as for `simulate`, and so are errors.
     """
+    check_scenario(scenario)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed <= LARGEST_SEED:
-        raise OptionError(f"The seed must be a whole number from 0 to {LARGEST_SEED}, not {seed!r}.")
+        raise OptionError(f"The seed must be a whole number from 0 to {LARGEST_SEED}, not {shown(seed)}.")
     n = scenario.network.n_therapists
-    if therapists is None:
-        numbers = np.arange(n)
-    else:
-        numbers = np.array(list(therapists), dtype=np.int64)
-        if numbers.size and (
-            numbers.min() < 0 or numbers.max() >= n or np.unique(numbers).size < numbers.size
-        ):
-            raise OptionError(f"therapists must be different numbers from 0 to {n - 1}.")
+    numbers = np.arange(n) if therapists is None else _checked_numbers(therapists, n)
     calendar = make_calendar(scenario.network)
     roster = draw_roster(scenario, calendar, np.uint64(seed), numbers)
     tables, codes = build_tables(scenario, roster.deprivation_tilt, calendar)
     truth = build_truth(scenario, calendar, day_number(scenario.network.end))
     return Setup(scenario, calendar, roster, tables, truth, codes, np.uint64(seed))
+
+
+def _checked_numbers(therapists: Iterable[int], n: int) -> IntArray:
+    """Give numbers of therapists as an array; refuse what are not different ones of `n`."""
+    try:
+        numbers = np.asarray(list(therapists))
+    except (TypeError, ValueError):  # one number, or lists in a list
+        numbers = np.array(["no numbers"])
+    if numbers.size == 0:
+        return np.empty(0, np.int64)
+    if (
+        numbers.dtype.kind not in "iu"
+        or numbers.ndim != 1
+        or numbers.min() < 0
+        or numbers.max() >= n
+        or np.unique(numbers).size < numbers.size
+    ):
+        raise OptionError(
+            f"therapists must be different numbers from 0 to {n - 1}, such as range({min(n, 10)}), "
+            f"not {shown(therapists)}."
+        )
+    return numbers.astype(np.int64)
+
+
+@contextlib.contextmanager
+def _memory_for(episodes: int) -> Iterator[None]:
+    """Say how much memory the tables of a network take, where there is not as much."""
+    try:
+        yield
+    except MemoryError as error:
+        size = episodes * (BYTES_A_RECORD + BYTES_AN_EPISODE) / 1e9
+        raise OptionError(
+            f"There is not enough memory for {episodes:,} episodes at once, which take about {size:,.1f} GB. "
+            "Stream them into a file: ter.simulation.stream_simulation, or --stream on the command line."
+        ) from error
 
 
 def simulate(
@@ -209,27 +240,29 @@ def simulate(
     Raises
     ------
     OptionError
-        For a seed or therapists out of range.
+        For a seed or therapists out of range, or a network that does not fit in memory.
     """
     # Its kernels take time to load, and counts need none of them.
     from ter.simulation.assembly import episodes_beside, sessions_of
     from ter.simulation.frames import services_frame, therapists_frame
 
     setup = set_up(scenario, seed, therapists)
-    room = setup.room()
-    record = setup.record(room)
-    episodes, (therapist_table, service_table) = episodes_beside(
-        setup,
-        record,
-        room,
-        [
-            partial(therapists_frame, scenario, setup.roster),
-            partial(services_frame, scenario, setup.roster),
-        ],
-    )
+    with _memory_for(int(setup.caseloads.n.sum())):
+        room = setup.room()
+        record = setup.record(room)
+        episodes, (therapist_table, service_table) = episodes_beside(
+            setup,
+            record,
+            room,
+            [
+                partial(therapists_frame, scenario, setup.roster),
+                partial(services_frame, scenario, setup.roster),
+            ],
+        )
+        appointments = sessions_of(setup, record, episodes) if sessions else None
     return Simulation(
         episodes=episodes,
-        sessions=sessions_of(setup, record, episodes) if sessions else None,
+        sessions=appointments,
         therapists=therapist_table,
         services=service_table,
         setup=setup,

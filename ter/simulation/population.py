@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from ter.errors import OptionError
 from ter.measures import MEASURES
-from ter.simulation.checks import check_count, check_distinct, check_number, check_shares
+from ter.simulation.checks import (
+    check_count,
+    check_distinct,
+    check_kind,
+    check_number,
+    check_shares,
+    check_text,
+    check_tuple,
+)
 
 # The kernels' records hold a problem, with and without its measure, and a level in 8 bits.
 _MOST_PROBLEMS, _MOST_PRIOR, _MOST_LEVELS = 120, 60, 120
@@ -44,12 +52,14 @@ class Problem:
     measure_share: float = 0.0
 
     def __post_init__(self) -> None:
+        check_text("name of a problem", self.name)
         check_number(f"{self.name}: effect", self.effect, -20, 20)
         for name in ("phq9_mean", "gad7_mean"):
             check_number(f"{self.name}: {name}", getattr(self, name), -30, 60)
         for name in ("phq9_sd", "gad7_sd"):
             check_number(f"{self.name}: {name}", getattr(self, name), 0.5, 30)
         check_number(f"{self.name}: measure_share", self.measure_share, 0, 1)
+        check_text(f"{self.name}: measure", self.measure)
         if self.measure and (
             self.measure not in MEASURES
             or not MEASURES[self.measure].integer
@@ -87,6 +97,7 @@ class Level:
     by_severity: float = 0.0
 
     def __post_init__(self) -> None:
+        check_text("name of a level", self.name)
         check_number(f"level {self.name!r}: effect", self.effect, -20, 20)
         for name in ("by_deprivation", "by_age", "by_severity"):
             check_number(f"level {self.name!r}: {name}", getattr(self, name), -10, 10)
@@ -108,6 +119,8 @@ class Factor:
     levels: tuple[Level, ...]
 
     def __post_init__(self) -> None:
+        check_text("column of a factor", self.column)
+        check_tuple(f"levels of factor {self.column}", self.levels, Level)
         if len(self.levels) > _MOST_LEVELS:
             raise OptionError(
                 f"factor {self.column} has {len(self.levels)} levels; it takes up to {_MOST_LEVELS}."
@@ -174,7 +187,9 @@ class Population:
     ages : tuple of Band
         Years.
     deciles : tuple of float, length 10
-        Shares of the deprivation deciles, the most deprived first.
+        Shares of the deprivation deciles, the most deprived first, in a service without a slope on them. The
+        slopes of services (`service_deprivation_sd`) move shares to both ends: in England 2024-25, on average
+        over services, the share of decile 1 is 0.117 for 0.1103 here, that of decile 10 is 0.075 for 0.0673.
     imd_unrecorded, wsas_unrecorded : float
         Shares not recorded.
     factors : tuple of Factor
@@ -223,6 +238,10 @@ class Population:
     specific_first: ScoreLine
 
     def __post_init__(self) -> None:
+        for name, kind in (("problems", Problem), ("ages", Band), ("factors", Factor), ("waits", Band)):
+            check_tuple(name, getattr(self, name), kind)
+        check_tuple("deciles", self.deciles)
+        check_tuple("prior_episodes", self.prior_episodes)
         for name, most in (("problems", _MOST_PROBLEMS), ("prior_episodes", _MOST_PRIOR)):
             if len(getattr(self, name)) > most:
                 raise OptionError(f"{name} has {len(getattr(self, name))} entries; it takes up to {most}.")
@@ -244,7 +263,8 @@ class Population:
             )
         for name in ("imd_unrecorded", "wsas_unrecorded"):
             check_number(name, getattr(self, name), 0, 0.99)
-        if not -1 < self.score_correlation < 1:
+        check_number("score_correlation", self.score_correlation, -1, 1)
+        if abs(self.score_correlation) == 1:
             raise OptionError(
                 f"score_correlation is {self.score_correlation}; it must lie strictly between -1 and 1."
             )
@@ -257,3 +277,4 @@ class Population:
         check_number("wsas_phq9", self.wsas_phq9, -5, 5)
         check_number("wsas_gad7", self.wsas_gad7, -5, 5)
         check_number("wsas_sd", self.wsas_sd, 0.5, 40)
+        check_kind("specific_first", self.specific_first, ScoreLine)

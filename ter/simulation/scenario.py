@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ter.errors import OptionError
+from ter.simulation.checks import check_kind, check_text, shown
 from ter.simulation.parts import Courses, Effects, NetworkPlan
 from ter.simulation.population import Population
 
@@ -52,6 +53,11 @@ class Scenario:
     effects: Effects
     population: Population
     courses: Courses
+
+    def __post_init__(self) -> None:
+        check_text("name", self.name)
+        for name, kind in _PARTS.items():
+            check_kind(name, getattr(self, name), kind)
 
     @classmethod
     def preset(cls, name: str, /, **overrides: Any) -> Scenario:
@@ -139,21 +145,71 @@ class Scenario:
         Raises
         ------
         OptionError
-            If it is not JSON, a key is unknown or missing, a value is of the wrong kind, or the scenario is
-            impossible.
+            If the file cannot be read, it is not JSON, a key is unknown or missing, a value is of the wrong
+            kind, or the scenario is impossible.
         """
-        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-        try:
-            content = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise OptionError(f"The scenario is not JSON: {error}.") from error
-        return _decode(cls, content, "scenario")
+        return scenario_of(read_json(source))
+
+
+#: The parts of a scenario beside its name.
+_PARTS = {"network": NetworkPlan, "effects": Effects, "population": Population, "courses": Courses}
+
+
+def check_scenario(scenario: Scenario) -> None:
+    """Refuse what is no scenario, such as the name of a preset."""
+    if not isinstance(scenario, Scenario):
+        raise OptionError(
+            f"scenario must be a ter.Scenario, not {shown(scenario)}. "
+            "ter.Scenario.preset(name) gives a preset, ter.Scenario.from_json(path) one from a file."
+        )
+
+
+def scenario_of(content: Any) -> Scenario:
+    """Give the scenario that the content of a JSON text describes."""
+    return _decode(Scenario, content, "scenario")
+
+
+def read_json(source: str | Path) -> Any:
+    """Give the content of JSON text, or of a file if given a path.
+
+    Raises
+    ------
+    OptionError
+        If the file cannot be read, or it is not JSON.
+    """
+    if not isinstance(source, str | Path):
+        raise OptionError(f"A scenario is read from JSON text or from a pathlib.Path, not {shown(source)}.")
+    text = _text_of(source) if isinstance(source, Path) else source
+    where = str(source) if isinstance(source, Path) else "The text of a scenario"
+    if not text.strip():
+        raise OptionError(f"{where} is empty; it must be JSON, as Scenario.to_json writes it.")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        # No object begins in it: it may well be the name of a file.
+        path = isinstance(source, str) and "{" not in text
+        hint = f" A str is taken as JSON text; give a file as pathlib.Path({shown(source)})." if path else ""
+        raise OptionError(f"{where} is not JSON: {error}.{hint}") from error
+    except (ValueError, RecursionError) as error:
+        raise OptionError(
+            f"{where} holds no scenario: it has a number of thousands of digits, or nests lists too deep."
+        ) from error
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise OptionError(f"{path} cannot be read as a scenario: it is not text in UTF-8.") from error
+    except (OSError, ValueError) as error:  # a path with a null character is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise OptionError(f"{path} cannot be read as a scenario: {reason}.") from error
 
 
 def _decode(kind: type[T], content: Any, where: str) -> T:
     """Build a dataclass from the JSON object that `dataclasses.asdict` made of it."""
     if not isinstance(content, Mapping):
-        raise OptionError(f"{where} must be an object, not {content!r}.")
+        raise OptionError(f"{where} must be an object, not {shown(content)}.")
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(kind)
     unknown = sorted(set(content) - set(fields))
@@ -164,9 +220,13 @@ def _decode(kind: type[T], content: Any, where: str) -> T:
     )
     if missing:
         raise OptionError(f"{where} lacks {', '.join(missing)}.")
-    return kind(
-        **{name: _value(hints[name], content[name], f"{where}.{name}") for name in fields if name in content}
-    )
+    values = {
+        name: _value(hints[name], content[name], f"{where}.{name}") for name in fields if name in content
+    }
+    try:
+        return kind(**values)
+    except OptionError as error:  # a part does not know where it stands
+        raise OptionError(f"{where}: {error}") from error
 
 
 def _value(kind: Any, content: Any, where: str) -> Any:
@@ -174,14 +234,14 @@ def _value(kind: Any, content: Any, where: str) -> Any:
         return _decode(typing.cast(type[Any], kind), content, where)
     if typing.get_origin(kind) is tuple:
         if not isinstance(content, list):
-            raise OptionError(f"{where} must be a list, not {content!r}.")
+            raise OptionError(f"{where} must be a list, not {shown(content)}.")
         item = typing.get_args(kind)[0]
         return tuple(_value(item, part, f"{where}[{k}]") for k, part in enumerate(content))
     if kind is date:
         try:
             return date.fromisoformat(content)
         except (TypeError, ValueError) as error:
-            raise OptionError(f"{where} must be a date such as 2024-11-01, not {content!r}.") from error
+            raise OptionError(f"{where} must be a date such as 2024-11-01, not {shown(content)}.") from error
     if kind is str and not isinstance(content, str):
-        raise OptionError(f"{where} must be text, not {content!r}.")
+        raise OptionError(f"{where} must be text, not {shown(content)}.")
     return content  # numbers are checked by the part itself

@@ -12,11 +12,13 @@ from ter.errors import OptionError
 from ter.measures import OUTCOME_COLUMNS
 from ter.simulation.caseloads import set_up
 from ter.simulation.checks import check_count
-from ter.simulation.scenario import Scenario
-from ter.simulation.writing import EPISODES, files_there, write_scenario
+from ter.simulation.scenario import Scenario, check_scenario
+from ter.simulation.writing import EPISODES, new_files, write_scenario
 
 #: Episodes that are held at a time, about.
 ROWS = 500_000
+# By which `ter.read_episodes` knows a Parquet file.
+_SUFFIXES = (".parquet", ".pq")
 
 
 def stream_episodes(
@@ -40,7 +42,7 @@ def stream_episodes(
     scenario : Scenario
     seed : int
     path : path-like
-        The file; its folder is made where it does not exist.
+        The file, which ends in ``.parquet`` or ``.pq``; its folder is made where it does not exist.
     overwrite : bool
         Whether to replace a file that is there.
     rows : int
@@ -56,11 +58,15 @@ def stream_episodes(
     Raises
     ------
     OptionError
-        If the file is there and `overwrite` is false, or for a seed or `rows` out of range.
+        If the file is there and `overwrite` is false, for another ending of its name, or for a seed or `rows`
+        out of range.
     """
     import pyarrow.parquet as pq  # takes long, and all of `ter.simulation` loads this module
 
+    check_scenario(scenario)
     path = Path(path)
+    if path.suffix.lower() not in _SUFFIXES:
+        raise OptionError(f"{path} would hold Parquet; let its name end in {' or '.join(_SUFFIXES)}.")
     if path.exists() and not overwrite:
         raise OptionError(f"{path} exists already. Choose another file, or ask for it to be overwritten.")
     check_count("rows", rows, 1, 1_000_000_000)
@@ -112,7 +118,7 @@ def stream_simulation(
     """Stream the episodes of a network into a folder, with what they were made from.
 
     ``episodes.parquet``, ``scenario.json`` and ``SHA256SUMS`` are those of `write_simulation`, whose other
-    files are left out. An earlier simulation stays whole until the episodes are.
+    files are left out. An earlier simulation stays whole until the new one is.
 
     Parameters
     ----------
@@ -134,10 +140,7 @@ def stream_simulation(
         If files of an earlier simulation are in the folder, and `overwrite` is false; or for a seed out of
         range.
     """
-    there = files_there(folder, overwrite=overwrite)
-    written = stream_episodes(scenario, seed, folder / EPISODES, overwrite=overwrite, progress=progress)
-    for path in there:
-        if path.name != EPISODES:
-            path.unlink()
-    write_scenario(scenario, seed, folder)
+    with new_files(folder, overwrite=overwrite) as aside:
+        written = stream_episodes(scenario, seed, aside / EPISODES, progress=progress)
+        write_scenario(scenario, seed, aside)
     return written

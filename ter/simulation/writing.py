@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import secrets
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +16,8 @@ from ter.errors import OptionError
 from ter.measures import OUTCOME_COLUMNS
 from ter.schema import THERAPIST_COLUMNS
 from ter.simulation.caseloads import Simulation
-from ter.simulation.scenario import Scenario
+from ter.simulation.checks import shown
+from ter.simulation.scenario import Scenario, read_json, scenario_of
 
 EPISODES, SESSIONS, THERAPISTS = "episodes.parquet", "sessions.parquet", "therapists.parquet"
 TRUE_THERAPISTS, TRUE_SERVICES = "truth_therapists.csv", "truth_services.csv"
@@ -39,7 +44,8 @@ def write_simulation(simulation: Simulation, folder: Path, *, overwrite: bool = 
     ``therapists.parquet``) tell nothing of the truth, and hold no derived outcomes. The truth stands beside
     them: ``truth_therapists.csv``, ``truth_services.csv``, ``truth_episodes.parquet`` (probability of
     recovery). ``scenario.json`` holds the scenario and the seed, ``SHA256SUMS`` the checksums of the rest.
-    The same simulation gives the same bytes with the same versions of pandas and pyarrow.
+    The same simulation gives the same bytes with the same versions of pandas and pyarrow. All is written
+    aside and moved into place when it is whole: where that fails, the folder is as it was.
 
     Parameters
     ----------
@@ -59,11 +65,6 @@ def write_simulation(simulation: Simulation, folder: Path, *, overwrite: bool = 
     OptionError
         If files of an earlier simulation are in the folder, and `overwrite` is false.
     """
-    there = files_there(folder, overwrite=overwrite)
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in there:
-        path.unlink()
-
     truth = simulation.episodes[["episode_id"]].assign(probability=simulation.probability)
     known = [column for column in THERAPIST_COLUMNS if column in simulation.therapists]
     tables = {
@@ -73,11 +74,70 @@ def write_simulation(simulation: Simulation, folder: Path, *, overwrite: bool = 
     }
     if simulation.sessions is not None:
         tables[SESSIONS] = simulation.sessions
-    for name, table in tables.items():
-        table.to_parquet(folder / name, index=False, compression="zstd")
-    _write_csv(simulation.therapists.drop(columns=known[1:]), folder / TRUE_THERAPISTS)
-    _write_csv(simulation.services, folder / TRUE_SERVICES)
-    return write_scenario(simulation.scenario, simulation.seed, folder)
+    with new_files(folder, overwrite=overwrite) as aside:
+        for name, table in tables.items():
+            table.to_parquet(aside / name, index=False, compression="zstd")
+        _write_csv(simulation.therapists.drop(columns=known[1:]), aside / TRUE_THERAPISTS)
+        _write_csv(simulation.services, aside / TRUE_SERVICES)
+        written = write_scenario(simulation.scenario, simulation.seed, aside)
+    return [folder / path.name for path in written]
+
+
+@contextlib.contextmanager
+def new_files(folder: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield a hidden place to write to, whose files take the place of an earlier simulation's in the end.
+
+    Where the block fails or is interrupted, the folder stays as it was. It is no `published` directory: what
+    else lies in it is not ours, and stays.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it does not exist.
+    overwrite : bool
+        Whether to replace the files of an earlier simulation.
+
+    Yields
+    ------
+    Path
+        A directory in `folder`, on the same file system.
+
+    Raises
+    ------
+    OptionError
+        If files of an earlier simulation are in the folder, and `overwrite` is false.
+    """
+    there = files_there(folder, overwrite=overwrite)
+    made = not folder.exists()
+    aside = folder / f".{secrets.token_hex(8)}.partial"
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        _move_in(aside, there, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # refused where there are files in it: after a success
+
+
+def _move_in(aside: Path, there: list[Path], folder: Path) -> None:
+    """Move new files into the folder and earlier ones out of it, or none of them."""
+    new = [path for name in FILES if (path := aside / name).exists()]
+    earlier = aside / "earlier"
+    earlier.mkdir()
+    try:
+        for path in there:
+            path.rename(earlier / path.name)
+        for path in new:
+            path.rename(folder / path.name)
+    except BaseException:
+        for path in new:
+            if folder / path.name not in there:
+                (folder / path.name).unlink(missing_ok=True)
+        for path in earlier.iterdir():
+            path.replace(folder / path.name)
+        raise
 
 
 def files_there(folder: Path, *, overwrite: bool) -> list[Path]:
@@ -128,16 +188,12 @@ def read_scenario(path: Path) -> tuple[Scenario, int | None]:
     OptionError
         If the file cannot be read, is not JSON, or its scenario is not one.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise OptionError(f"{path} cannot be read as a scenario: {error}.") from error
+    content = read_json(path)
     if isinstance(content, dict) and set(content) == {"seed", "scenario"}:
         if not isinstance(content["seed"], int):
-            raise OptionError(f"The seed in {path} must be a whole number, not {content['seed']!r}.")
-        return Scenario.from_json(json.dumps(content["scenario"])), content["seed"]
-    return Scenario.from_json(text), None
+            raise OptionError(f"The seed in {path} must be a whole number, not {shown(content['seed'])}.")
+        return scenario_of(content["scenario"]), content["seed"]
+    return scenario_of(content), None
 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:

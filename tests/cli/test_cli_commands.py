@@ -90,6 +90,47 @@ def test_simulate_takes_one_scenario(options, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"[" * 100_000, b'{"seed": 1, "scenario": {"name": 5}}', b"network", b"PAR1\xff", None],
+    ids=["empty", "deep", "faulty", "no JSON", "binary", "not there"],
+)
+def test_simulate_refuses_what_is_no_scenario(text, tmp_path):
+    path = tmp_path / "scenario.json"
+    if text is not None:
+        path.write_bytes(text)
+    result = ter_command("simulate", "--scenario", str(path), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("ter: ") and result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("options", [["--sessions"], ["--stream"]])
+def test_simulate_that_is_stopped_leaves_nothing(options, tmp_path, monkeypatch):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    command = ["simulate", "--preset", "essex_2017_19", "--out", str(tmp_path / "out"), *options]
+    with monkeypatch.context() as patch:
+        patch.setattr("ter.simulation.writing._sha256", stop)
+        result = ter_command(*command)
+    assert result.exit_code == 130
+    assert "Nothing half done was left" in result.stderr
+    assert not list(tmp_path.iterdir())
+    assert ter_command(*command).exit_code == 0
+
+
+def test_simulate_says_what_memory_a_network_needs(tmp_path, monkeypatch):
+    def refuse(size):
+        raise MemoryError
+
+    monkeypatch.setattr("ter.simulation.room.lend", refuse)
+    result = ter_command("simulate", "--preset", "essex_2017_19", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "not enough memory" in result.stderr and "--stream" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
 # fit
 
 

@@ -1,5 +1,6 @@
 """Simulated networks: the model, the rules, the counts, and independence of threads and subsets."""
 
+import datetime
 import math
 
 import numba
@@ -13,7 +14,7 @@ from ter.errors import OptionError
 from ter.kernels import patients
 from ter.measures import OUTCOME_COLUMNS, add_outcomes
 from ter.schema import validate_episodes, validate_sessions, validate_therapists
-from ter.simulation import Scenario, count_outcomes, simulate
+from ter.simulation import Scenario, count_outcomes, room, simulate
 from ter.simulation.population import Problem
 from ter.simulation.tables import score_shares
 from ter.sources import episodes_from_sessions
@@ -463,6 +464,27 @@ def test_one_day():
     assert (sim.episodes["n_sessions"] == 1).all()
 
 
+def test_a_weekend_alone_has_starts_on_its_days():
+    saturday = datetime.date(2025, 3, 1)
+    weekend = ENGLAND.replace(
+        start=saturday,
+        last_start=saturday + datetime.timedelta(days=1),
+        joining=0,
+        leaving=0,
+        n_therapists=20,
+    )
+    assert set(simulate(weekend, 1).episodes["start_date"].dt.day_name()) == {"Saturday", "Sunday"}
+
+
+def test_with_no_last_scores_those_with_a_specific_measure_have_theirs():
+    # As `Courses.missing_last` says: 91% of those who complete and do not recover.
+    episodes = simulate(ENGLAND.replace(n_services=60, mean_caseload=200, missing_last=1.0), 1).episodes
+    left = episodes[episodes["completed"] & ~episodes["recovered"].astype(bool)]
+    assert np.array_equal(left["phq9_last"].isna(), left["anxiety_measure"].isna())
+    assert np.array_equal(left["gad7_last"].isna(), left["anxiety_measure"].isna())
+    assert left["phq9_last"].isna().mean() == pytest.approx(0.91, abs=0.01)
+
+
 def test_wide_networks_have_wide_ids():
     sim = simulate(ENGLAND.replace(n_therapists=1000, n_services=100, mean_caseload=0.2), 1)
     assert sim.therapists["therapist_id"].iloc[[0, -1]].tolist() == ["T0001", "T1000"]
@@ -477,7 +499,29 @@ def test_bad_seeds_are_refused(seed):
         count_outcomes(ENGLAND, seed)
 
 
-@pytest.mark.parametrize("numbers", [[-1], [300], [1, 1]])
+@pytest.mark.parametrize(
+    "numbers",
+    [[-1], [300], [1, 1], ["T01"], "T01", 3, [1.5], [True], [[1]], [[1], [2, 3]], [2**63], [10**400]],
+)
 def test_bad_therapists_are_refused(numbers):
-    with pytest.raises(OptionError, match="different numbers from 0 to 299"):
+    with pytest.raises(OptionError, match=r"different numbers from 0 to 299, such as range\(10\), not "):
         simulate(ENGLAND, 1, therapists=numbers)
+
+
+@pytest.mark.parametrize("scenario", ["england_2024_25", None, {}])
+@pytest.mark.parametrize("work", [simulate, count_outcomes])
+def test_what_is_no_scenario_is_refused(work, scenario):
+    with pytest.raises(OptionError, match=r"must be a ter.Scenario, not .*ter.Scenario.preset\(name\)"):
+        work(scenario, 1)
+
+
+def test_a_network_that_does_not_fit_in_memory_is_refused(monkeypatch):
+    def refuse(size):
+        raise MemoryError
+
+    n = int(count_outcomes(ENGLAND, 1)["n_episodes"].sum())
+    monkeypatch.setattr(room, "lend", refuse)
+    with pytest.raises(
+        OptionError, match=f"memory for {n:,} episodes .* GB. .*stream_simulation, or --stream"
+    ):
+        simulate(ENGLAND, 1)

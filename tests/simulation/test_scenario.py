@@ -1,13 +1,17 @@
 """Scenarios: JSON in and out, overrides, and refusals that give the reason."""
 
 import dataclasses
+import datetime
 import json
 
 import pytest
 
 from ter.errors import OptionError
-from ter.simulation import PRESETS, Scenario
+from ter.simulation import PRESETS, Scenario, read_scenario
 from ter.simulation.population import Factor, Level, ScoreLine
+
+HUGE = 10**400  # too large for a float
+DEEP = "[" * 100_000 + "]" * 100_000
 
 ENGLAND = Scenario.preset("england_2024_25")
 
@@ -55,6 +59,25 @@ def test_unknown_names_are_refused():
         ENGLAND.replace(n_therapist=3)
 
 
+@pytest.mark.parametrize(
+    "override",
+    [{"n_therapists": HUGE}, {"therapist_sd": HUGE}, {"therapist_sd": -HUGE}, {"score_correlation": HUGE}],
+)
+def test_numbers_too_large_for_a_float_are_refused(override):
+    (name,) = override
+    with pytest.raises(OptionError, match=f"{name} is -?10000.*; it must lie between") as python:
+        ENGLAND.replace(**override)
+    assert len(str(python.value)) < 200
+    with pytest.raises(OptionError, match=f"{name} is a value of type int too large to show"):
+        ENGLAND.replace(**{name: 10**5000})
+
+
+@pytest.mark.parametrize("part", ["network", "effects", "population", "courses"])
+def test_parts_of_another_kind_are_refused(part):
+    with pytest.raises(OptionError, match=f"{part} must be of type .*, not None"):
+        dataclasses.replace(ENGLAND, **{part: None})
+
+
 def _content(**changes):
     content = json.loads(ENGLAND.to_json())
     for path, value in changes.items():
@@ -89,6 +112,11 @@ def _content(**changes):
         ({"population__ages": 5}, "scenario.population.ages must be a list"),
         ({"name": 5}, "scenario.name must be text"),
         ({"population__factors__0__levels__0__name": 5}, "name must be text"),
+        ({"population__ages__2__low": 60}, r"scenario.population.ages\[2\]: high of a band is 44"),
+        ({"courses__recovered__sd": -1}, "scenario.courses.recovered: sd of a score line is -1"),
+        ({"population__factors__0__levels__1__share": None}, r"share of factor gender\[1\] must be a finite"),
+        ({"network__n_therapists": HUGE}, "n_therapists is 10000"),
+        ({"effects__therapist_sd": HUGE}, "therapist_sd is 10000"),
     ],
 )
 def test_json_that_does_not_fit_is_refused(changes, message):
@@ -100,6 +128,65 @@ def test_json_that_does_not_fit_is_refused(changes, message):
 def test_text_that_is_no_scenario_is_refused(text):
     with pytest.raises(OptionError, match="scenario"):
         Scenario.from_json(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [DEEP, '{"name": ' + DEEP + "}", _content().replace("[0.99,", "[" + "9" * 5000 + ",")],
+    ids=["deep", "deep inside", "long number"],
+)
+def test_text_beyond_what_can_be_read_is_refused(text, tmp_path):
+    path = tmp_path / "scenario.json"
+    path.write_text(text, encoding="utf-8")
+    for source, where in ((text, "The text of a scenario"), (path, str(path))):
+        with pytest.raises(OptionError, match=f"{where} holds no scenario: .*or nests lists too deep"):
+            Scenario.from_json(source)
+
+
+def test_a_value_that_is_too_deep_to_show_is_refused():
+    # At each depth one or another of reading and showing gives up.
+    for depth in range(100, 1200, 50):
+        with pytest.raises(OptionError):
+            Scenario.from_json('{"network": ' + "[" * depth + "]" * depth + "}")
+
+
+def test_text_that_names_a_file_is_refused_with_a_hint():
+    with pytest.raises(OptionError, match=r"taken as JSON text; give a file as pathlib.Path\('sc.json'\)"):
+        Scenario.from_json("sc.json")
+    with pytest.raises(OptionError, match="is not JSON") as error:
+        Scenario.from_json('{"name": ')
+    assert "pathlib" not in str(error.value)
+
+
+@pytest.mark.parametrize("source", [None, 5, b"{}", {}])
+def test_what_is_neither_text_nor_a_path_is_refused(source):
+    with pytest.raises(OptionError, match=r"from JSON text or from a pathlib\.Path"):
+        Scenario.from_json(source)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read as a scenario: No such file"),
+        (b"PAR1\xff\x00", "cannot be read as a scenario: it is not text in UTF-8"),
+        (b"", "is empty; it must be JSON"),
+        (b" \n", "is empty; it must be JSON"),
+        (b"seed: 1", "is not JSON"),
+    ],
+)
+def test_files_that_cannot_be_read_are_named(content, message, tmp_path):
+    path = tmp_path / "scenario.json"
+    if content is not None:
+        path.write_bytes(content)
+    for read in (Scenario.from_json, read_scenario):
+        with pytest.raises(OptionError, match=message) as error:
+            read(path)
+        assert str(error.value).startswith(str(path))
+
+
+def test_a_folder_is_no_scenario(tmp_path):
+    with pytest.raises(OptionError, match="cannot be read as a scenario: Is a directory"):
+        Scenario.from_json(tmp_path)
 
 
 def test_numbers_that_json_does_not_have_are_refused():
@@ -142,6 +229,25 @@ LEVELS = (Level("a", 0.5), Level("b", 0.4))
         ({"dna_mean": -1}, "dna_mean is -1"),
         ({"missing_last": 1.5}, "missing_last is 1.5"),
         ({"wsas_sd": 0.0}, "wsas_sd is 0.0"),
+        ({"name": 5}, "name must be text, not 5"),
+        ({"season": [1.0] * 12}, r"season must be a tuple, not \[1.0"),
+        ({"season": "x" * 12}, "season must be a tuple"),
+        ({"ages": list(ENGLAND.population.ages)}, "ages must be a tuple"),
+        ({"ages": ((18, 30, 1.0),)}, r"ages\[0\] must be of type Band, not \(18"),
+        ({"deciles": [0.1] * 10}, "deciles must be a tuple"),
+        ({"problems": "all"}, "problems must be a tuple, not 'all'"),
+        ({"factors": ("gender",)}, r"factors\[0\] must be of type Factor, not 'gender'"),
+        ({"prior_episodes": 1.0}, "prior_episodes must be a tuple, not 1.0"),
+        ({"waits": None}, "waits must be a tuple, not None"),
+        ({"score_correlation": None}, "score_correlation must be a finite number, not None"),
+        ({"recovered": (0.0, 0.5, 1.0)}, "recovered must be of type ScoreLine"),
+        ({"specific_first": None}, "specific_first must be of type ScoreLine, not None"),
+        (
+            {"start": "2025-01-01"},
+            r"start must be a date such as datetime.date\(2024, 11, 1\), not '2025-01-01'",
+        ),
+        ({"end": datetime.datetime(2026, 10, 31)}, "end must be a date such as"),
+        ({"last_start": None}, "last_start must be a date such as"),
     ],
 )
 def test_impossible_scenarios_are_refused_with_the_reason(overrides, message):
@@ -154,6 +260,21 @@ def test_impossible_scenarios_are_refused_with_the_reason(overrides, message):
     [
         (lambda: Factor("gender", LEVELS), "factor gender sum to 0.9, not to 1"),
         (lambda: Factor("gender", (Level("a", 0.5), Level("a", 0.5))), "names the same thing twice"),
+        (lambda: Factor("gender", list(LEVELS)), "levels of factor gender must be a tuple"),
+        (lambda: Factor(["gender"], LEVELS), "column of a factor must be text"),
+        (
+            lambda: Factor("gender", (Level("a", None),)),
+            r"share of factor gender\[0\] must be a finite number",
+        ),
+        (lambda: Level(None, 0.5), "name of a level must be text, not None"),
+        (
+            lambda: dataclasses.replace(ENGLAND.population.problems[0], name=5),
+            "name of a problem must be text",
+        ),
+        (
+            lambda: dataclasses.replace(ENGLAND.population.problems[0], measure=["hai"]),
+            "measure must be text",
+        ),
         (lambda: ScoreLine(0.0, 0.5, -1.0), "sd of a score line is -1.0"),
         (lambda: Level("a", 0.5, effect=float("nan")), "level 'a': effect must be a finite number"),
         (

@@ -9,7 +9,14 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from ter.errors import OptionError
-from ter.simulation import Scenario, simulate, stream_episodes, stream_simulation, write_simulation
+from ter.simulation import (
+    Scenario,
+    simulate,
+    stream_episodes,
+    stream_simulation,
+    streaming,
+    write_simulation,
+)
 from ter.sources import read_episodes
 
 SCENARIO = Scenario.preset("england_2024_25", n_therapists=90, n_services=5, mean_caseload=12)
@@ -71,6 +78,19 @@ def test_a_stream_that_breaks_off_leaves_what_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("name", ["e.csv", "e.json", "e", ".parquet"])
+def test_names_that_no_reader_takes_for_parquet_are_refused(tmp_path, name):
+    with pytest.raises(OptionError, match=r"would hold Parquet; let its name end in \.parquet or \.pq"):
+        stream_episodes(SCENARIO, 1, tmp_path / "new" / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["e.pq", "e.PARQUET"])
+def test_names_that_readers_take_for_parquet_are_taken(tmp_path, name):
+    small = SCENARIO.replace(n_therapists=3)
+    assert stream_episodes(small, 1, tmp_path / name) == len(read_episodes(tmp_path / name))
+
+
 @pytest.mark.parametrize("rows", [0, -1, 1.5, True])
 def test_bad_sizes_are_refused(tmp_path, rows):
     with pytest.raises(OptionError, match="rows"):
@@ -92,6 +112,19 @@ def test_scenario_and_checksums_are_those_of_the_whole_simulation(tmp_path):
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
         for name in ("episodes.parquet", "scenario.json")
     }
+
+
+@pytest.mark.parametrize("step", ["write_scenario", "stream_episodes"])
+def test_a_stream_that_breaks_off_leaves_no_new_folder(tmp_path, monkeypatch, step):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(streaming, step, stop)
+        with pytest.raises(KeyboardInterrupt):
+            stream_simulation(SCENARIO, 5, tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+    stream_simulation(SCENARIO, 5, tmp_path / "new")
 
 
 def test_a_stream_over_an_earlier_simulation_leaves_nothing_of_it(tmp_path):

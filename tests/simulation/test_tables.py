@@ -50,6 +50,14 @@ def test_tilt_of_deprivation():
     assert np.allclose(p.sum(axis=1), 1)
 
 
+def test_tilts_of_services_move_shares_to_both_ends():
+    # The figures that `Population.deciles` and the manual name.
+    tilts = POPULATION.service_deprivation_sd * stats.norm.ppf((np.arange(10_000) + 0.5) / 10_000)
+    p = t.decile_shares(POPULATION, tilts).mean(axis=0)
+    assert p[[0, 9]].round(3).tolist() == [0.117, 0.075]
+    assert (POPULATION.deciles[0], POPULATION.deciles[9]) == (0.1103, 0.0673)
+
+
 def test_first_scores_against_a_slow_draw():
     # The definition itself: draw from the normal distribution, round, cut to the range, screen.
     problem = Problem("one", 1.0, 0.0, 14.0, 6.5, 12.5, 5.5)

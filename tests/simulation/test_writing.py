@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from pandas.testing import assert_frame_equal
 
 from ter.errors import OptionError
 from ter.measures import OUTCOME_COLUMNS
-from ter.simulation import Scenario, read_scenario, simulate, write_simulation
+from ter.simulation import Scenario, read_scenario, simulate, write_simulation, writing
 from ter.sources import read_episodes, read_sessions
 
 SCENARIO = Scenario.preset("england_2024_25", n_therapists=20, n_services=3, mean_caseload=20)
@@ -75,6 +76,59 @@ def test_nothing_is_overwritten_unless_asked(sim, tmp_path):
     assert not (tmp_path / "sessions.parquet").exists()
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert_frame_equal(read_episodes(tmp_path / "episodes.parquet"), other.episodes)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def fail_at(monkeypatch, write, error):
+    """Let one step of writing fail after the others before it are done."""
+
+    def fail(*args, **kwargs):
+        raise error
+
+    if isinstance(write, int):
+        rename, moves = Path.rename, []
+
+        def renamed(path, target):
+            moves.append(path)
+            if len(moves) == write:
+                raise error
+            return rename(path, target)
+
+        monkeypatch.setattr(Path, "rename", renamed)
+    elif write == "parquet":
+        monkeypatch.setattr(pd.DataFrame, "to_parquet", fail)
+    else:
+        monkeypatch.setattr(writing, write, fail)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+# A number is that of a move: the third of the 8 earlier files out of the folder, the third new one into it.
+@pytest.mark.parametrize("write", ["parquet", "_write_csv", "_sha256", 3, 11])
+def test_writing_that_breaks_off_leaves_what_was_there(sim, tmp_path, monkeypatch, write, error):
+    write_simulation(sim, tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    before = contents(tmp_path)
+    other = simulate(SCENARIO, 5)
+    with monkeypatch.context() as patch:
+        fail_at(patch, write, error)
+        with pytest.raises(type(error)):
+            write_simulation(other, tmp_path, overwrite=True)
+    assert contents(tmp_path) == before
+    write_simulation(other, tmp_path, overwrite=True)
+    assert contents(tmp_path) != before
+
+
+@pytest.mark.parametrize("write", ["parquet", "_write_csv", "_sha256", 3])
+def test_writing_that_breaks_off_leaves_no_new_folder(sim, tmp_path, monkeypatch, write):
+    with monkeypatch.context() as patch:
+        fail_at(patch, write, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            write_simulation(sim, tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+    assert len(write_simulation(sim, tmp_path / "new")) == len(contents(tmp_path / "new"))
 
 
 def test_a_plain_scenario_has_no_seed(tmp_path):
