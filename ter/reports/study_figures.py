@@ -1,6 +1,7 @@
 """Figures of studies. Each takes the table of a study and an Axes, draws on it and returns it.
 
-Bars reach two Monte Carlo standard errors to either side.
+Bars reach two Monte Carlo standard errors to either side; of a coverage that chance cannot be told of by
+networks, which all say the same, they are Wilson's interval.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from ter.reports.figures.style import ACCENT, DASHED, DOTTED, INK, MUTED, RULE, TINT, WARM, frame
+from ter.reports.figures.style import ACCENT, DASHED, DOTTED, INK, MUTED, RULE, TINT, WARM, frame, nothing
 from ter.simulation.studies import (
     CalibrationStudy,
     CoverageStudy,
@@ -28,7 +29,7 @@ from ter.simulation.studies import (
     StudyResult,
 )
 from ter.simulation.studies.bands import band_name, figures
-from ter.simulation.studies.uniformity import points_of, simultaneous_band
+from ter.simulation.studies.uniformity import MOST_POINTS, points_of, simultaneous_band
 
 FloatArray = NDArray[np.float64]
 
@@ -38,6 +39,15 @@ Place = Literal["upper left", "upper center", "upper right", "lower center", "lo
 #: Shades of one colour from light to dark: they keep their order for any colour vision and in print.
 _SHADES: Final = ("#8fbcc4", "#4f93a0", ACCENT, INK)
 _MARKERS: Final = ("o", "s", "D", "^")
+#: Between two numbers of this ratio lie two of the steps 1, 2, 5 of a logarithmic axis, and three of the
+#: closer ones. Values that are more alike get an axis whose ends have the second ratio: none is at an end.
+_LEAST_RATIO: Final = 5.0
+_NARROW: Final = 6.0
+_STEPS: Final = (1, 2, 5)
+_CLOSER_STEPS: Final = (1, 2, 3, 5, 7)
+#: A reliability below this stands as an arrow and a number at the edge: one band of few therapists shall
+#: not flatten the rest.
+_LEAST_RELIABILITY: Final = -1.0
 _STYLE: Final[Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -52,6 +62,8 @@ def reliability(result: StudyResult, ax: Axes) -> Axes:
     table = result.table
     number = _series(table, "mean_completed")["estimate"].to_numpy(float)
     frame(ax, "Completed treatments", "Reliability of a rating", grid="both")
+    if not np.isfinite(number).any():
+        return nothing(ax, "No therapist in any band")
     formula = _series(table, "formula")["estimate"].to_numpy(float)
     ax.plot(number, formula, color=MUTED, linestyle=DASHED, linewidth=1.2, label="closed form, recovery of ½")
     _points(ax, number, _series(table, "true"), WARM, "s", "true", line=False)
@@ -67,12 +79,8 @@ def reliability(result: StudyResult, ax: Axes) -> Axes:
             ha="right",
             color=INK,
         )
-    ax.set_xscale("log")
-    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if number.min() <= t <= 1.5 * number.max()]
-    ax.xaxis.set_major_locator(FixedLocator(ticks))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.set_ylim(0, 1)
+    _logarithmic(ax, number[np.isfinite(number)])
+    ax.set_ylim(_lower_end(ax, number, _series(table, "true")["estimate"].to_numpy(float)), 1)
     return _legend(ax, "upper left")
 
 
@@ -98,7 +106,7 @@ def gate(result: StudyResult, ax: Axes) -> Axes:
     ax.set_xticks(
         x,
         [
-            f"gate at {g}\n{r:.0f}% rated\nTER off by {e:.1f}"
+            f"gate at {g}\n" + ("nobody rated" if np.isnan(e) else f"{r:.0f}% rated\nTER off by {e:.1f}")
             for g, r, e in zip(gates, rated, error, strict=True)
         ],
     )
@@ -159,7 +167,17 @@ def coverage(result: StudyResult, ax: Axes) -> Axes:
         ter = label.startswith("TER")
         colour = _SHADES[min(k, 3)] if ter else WARM
         x = np.arange(len(levels)) + 0.1 * (k - len(groups) / 2)
-        _points(ax, x, shown, colour, "o" if ter else "sD^"[k % 3], label, scale=100.0, line=False)
+        _points(
+            ax,
+            x,
+            shown,
+            colour,
+            "o" if ter else "sD^"[k % 3],
+            label,
+            scale=100.0,
+            line=False,
+            error=_coverage_errors(rows, result.replicates - result.not_converged),
+        )
     ax.set_xticks(range(len(levels)), [f"{100 * level:g}" for level in levels])
     return _legend(ax, "upper center", below=True)
 
@@ -169,8 +187,7 @@ def calibration(result: StudyResult, ax: Axes) -> Axes:
     table = result.table
     n = int(table["n"].iloc[0])
     band = result.study.band if isinstance(result.study, CalibrationStudy) else 0.95
-    low, high = simultaneous_band(n, band)
-    z = points_of(n)
+    z, low, high = _whole_band(n, band)
     frame(ax, "Probability below the truth", "Distribution function less a uniform's", grid="y")
     ax.fill_between(z, low - z, high - z, color=TINT, label=f"{100 * band:g}% of uniform samples stay inside")
     ax.axhline(0, color=MUTED, linewidth=1.0)
@@ -192,15 +209,20 @@ def raw_versus_ter(result: StudyResult, ax: Axes) -> Axes:
     table = result.table[result.table["pairs"] == "by_gap"]
     frame(ax, "True difference of the pair, points", "Pairs in the wrong order, percent", grid="y")
     raw = _series(table, "raw_wrong")
+    ter = _series(table, "ter_wrong")
+    highest = 100.0 * np.concatenate([raw["estimate"], ter["estimate"]])
+    if np.isnan(highest).all():
+        return nothing(ax, "No pairs of therapists with enough completed treatments")
     x = np.arange(len(raw), dtype=float)
     _points(ax, x - 0.03, raw, WARM, "s", "by raw recovery rate", scale=100.0)
-    _points(ax, x + 0.03, _series(table, "ter_wrong"), ACCENT, "o", "by TER", scale=100.0)
+    _points(ax, x + 0.03, ter, ACCENT, "o", "by TER", scale=100.0)
     names = [
         f"{a:g} or more" if np.isnan(b) else f"{a:g}–{b:g}"
         for a, b in zip(raw["gap_from"], raw["gap_to"], strict=True)
     ]
     ax.set_xticks(x, names)
-    ax.set_ylim(0, 52)
+    # Half of the pairs are wrong by chance; of few pairs it may be more.
+    ax.set_ylim(0, max(52.0, np.nanmax(highest) + 2.0))
     return _legend(ax, "upper right")
 
 
@@ -208,6 +230,16 @@ def raw_example(result: StudyResult, ax: Axes) -> Axes:
     """Draw what the raw difference of the example's pairs is made of."""
     found = figures(result.table[result.table["pairs"] == "example"])
     frame(ax, "Percentage points")
+    if isinstance(result.study, RawVersusTerStudy):
+        high, low = result.study.example
+        ax.set_title(
+            f"Mean difference of pairs with raw rates near {high:g}% and {low:g}%",
+            color=INK,
+            fontsize=9,
+            loc="left",
+        )
+    if np.isnan(found["raw_gap"][0]):
+        return nothing(ax, "No such pairs")
     left = 0.0
     for name, colour, ink in (
         ("chance", RULE, INK),
@@ -229,14 +261,6 @@ def raw_example(result: StudyResult, ax: Axes) -> Axes:
         )  # fmt: skip
     ax.set_yticks([1.0, 0.35, -0.15], ["raw rates", "true TER", "rated TER"])
     ax.tick_params(axis="y", length=0)
-    if isinstance(result.study, RawVersusTerStudy):
-        high, low = result.study.example
-        ax.set_title(
-            f"Mean difference of pairs with raw rates near {high:g}% and {low:g}%",
-            color=INK,
-            fontsize=9,
-            loc="left",
-        )
     return ax
 
 
@@ -280,14 +304,80 @@ def save_study_figure(result: StudyResult, path: Path) -> None:
     path : Path
     """
     kind = path.suffix.removeprefix(".")
-    nothing = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     with style.context(["default", _STYLE]):
-        study_figure(result).savefig(path, format=kind, dpi=150, metadata=nothing)
+        study_figure(result).savefig(path, format=kind, dpi=150, metadata=metadata)
 
 
 def _series(table: pd.DataFrame, statistic: str) -> pd.DataFrame:
     rows = table[table["statistic"] == statistic]
     return rows[rows["completed_from"].notna()] if "completed_from" in rows else rows
+
+
+def _logarithmic(ax: Axes, shown: FloatArray) -> None:
+    """Make the x axis logarithmic, with plain numbers, two of them at least however alike the values are."""
+    low, high = float(shown.min()), float(shown.max())
+    ax.set_xscale("log")
+    if high / low < _LEAST_RATIO:
+        middle, half = np.sqrt(low * high), np.sqrt(_NARROW)
+        low, high = middle / half, middle * half
+        ax.set_xlim(low, high)
+    else:
+        # A tick in the margin beyond the last value says how far the axis goes.
+        high = ax.get_xlim()[1]
+    ticks = _ticks(low, high, _STEPS)
+    ax.xaxis.set_major_locator(FixedLocator(ticks if len(ticks) > 2 else _ticks(low, high, _CLOSER_STEPS)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
+def _ticks(low: float, high: float, steps: tuple[int, ...]) -> list[int]:
+    """The steps of every decade from 1 that lie between two ends."""
+    return [t for k in range(8) for step in steps if low <= (t := step * 10**k) <= high]
+
+
+def _lower_end(ax: Axes, number: FloatArray, true: FloatArray) -> float:
+    """Where the axis of reliabilities begins: at 0, or below the lowest true one.
+
+    A true reliability is below 0 where ratings err by more than the therapists differ.
+    """
+    lowest = float(np.nanmin(true))
+    if lowest >= 0:
+        return 0.0
+    ax.axhline(0, color=MUTED, linewidth=1.0)
+    # Rounded down to a tick, with room for the marker.
+    end = max(0.2 * float(np.floor((lowest - 0.05) / 0.2)), _LEAST_RELIABILITY)
+    for x, value in zip(number[true < end], true[true < end], strict=True):
+        ax.plot(x, end, "v", color=WARM, markersize=6, clip_on=False)
+        ax.annotate(f"{value:,.1f}", (x, end), xytext=(5, 4), textcoords="offset points", color=WARM)
+    return end
+
+
+def _whole_band(n: int, band: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Points, lower and upper limits of the distribution function of n uniform values."""
+    z = points_of(n)
+    low, high = simultaneous_band(n, band)
+    if n >= MOST_POINTS:
+        return z, low, high
+    # Between points that lie far apart: a distribution function does not fall, so that it stays above the
+    # limit before and below the limit after.
+    ends = np.concatenate([[0.0], np.repeat(z, 2), [1.0]])
+    return ends, np.repeat(np.append(0.0, low), 2), np.repeat(np.append(high, 1.0), 2)
+
+
+def _coverage_errors(rows: pd.DataFrame, networks: int) -> FloatArray:
+    """Lengths of the bars of shares, downwards and upwards, shape (2, R).
+
+    Where all networks say the same, or only one says anything, their differences give no error. Wilson's
+    interval at two standard errors then takes a network as one case: its therapists are not independent.
+    """
+    share, mcse = rows["estimate"].to_numpy(float), rows["mcse"].to_numpy(float)
+    n = np.minimum(rows["n"].to_numpy(float), networks)
+    middle = (share + 2.0 / n) / (1.0 + 4.0 / n)
+    half = 2.0 * np.sqrt(share * (1.0 - share) / n + 1.0 / n**2) / (1.0 + 4.0 / n)
+    wilson = np.array([share - (middle - half), middle + half - share])
+    # Rounding may leave a bar of 0 a little below it.
+    return np.where(mcse > 0, 2.0 * mcse, np.maximum(wilson, 0.0))
 
 
 def _points(
@@ -300,12 +390,15 @@ def _points(
     *,
     scale: float = 1.0,
     line: bool = True,
+    error: FloatArray | None = None,
 ) -> None:
-    """Draw estimates with bars of two Monte Carlo standard errors."""
+    """Draw estimates with bars of two Monte Carlo standard errors, or of `error`, shape (2, R)."""
+    if error is None:
+        error = 2.0 * rows["mcse"].fillna(0.0).to_numpy(float)
     ax.errorbar(
         x,
         scale * rows["estimate"].to_numpy(float),
-        yerr=2 * scale * rows["mcse"].fillna(0.0).to_numpy(float),
+        yerr=scale * error,
         color=colour,
         marker=marker,
         markersize=5,
