@@ -38,4 +38,3 @@ def test_replicate(beside, problem: Problem, scenario: Scenario):
     fit = fitted_from_a_table(scenario, problem.seed)
     # The same rows, the same model: the same optimum, however often it is sought.
     assert rated.solved.estimates.log_likelihood == pytest.approx(fit.estimates.log_likelihood, abs=1e-8)
-    assert rated.solved.converged

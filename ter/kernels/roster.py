@@ -98,7 +98,7 @@ def new_therapists(n: int) -> Therapists:
     )
 
 
-class Keys(NamedTuple):
+class Workspace(NamedTuple):
     """The sequences of random numbers of some therapists, K of them, and room for what is made of them."""
 
     start: UIntArray  #: (K,)
@@ -109,52 +109,52 @@ class Keys(NamedTuple):
 
 
 @njit(**BARE)
-def _uniform(keys: Keys, k: np.uint64, purpose: int) -> float:
-    return uniform(bits(read(keys.start, k), read(keys.step, k), np.uint64(purpose)))
+def _uniform(w: Workspace, k: np.uint64, purpose: int) -> float:
+    return uniform(bits(read(w.start, k), read(w.step, k), np.uint64(purpose)))
 
 
 @njit(**BARE)
-def _below(keys: Keys, k: np.uint64, purpose: int, n: int) -> int:
+def _below(w: Workspace, k: np.uint64, purpose: int, n: int) -> int:
     """Give one of n numbers from 0, all alike."""
-    return int(_uniform(keys, k, purpose) * n)
+    return int(_uniform(w, k, purpose) * n)
 
 
 @njit(**BARE)
-def _make_keys(seed: np.uint64, numbers: IntArray, keys: Keys) -> None:
+def _begin_sequences(seed: np.uint64, numbers: IntArray, w: Workspace) -> None:
     for at in range(numbers.size):
         k = np.uint64(at)
         start, step = stream_key(seed, np.uint64(STREAM_THERAPIST), np.uint64(read(numbers, k)))
-        put(keys.start, k, start)
-        put(keys.step, k, step)
+        put(w.start, k, start)
+        put(w.step, k, step)
 
 
 @njit(**BARE)
-def _draw_normal(keys: Keys, purpose: int, sd: float, out: FloatArray) -> None:
+def _draw_normal(w: Workspace, purpose: int, sd: float, out: FloatArray) -> None:
     for at in range(out.size):
-        put(keys.uniform, np.uint64(at), _uniform(keys, np.uint64(at), purpose))
-    write_quantiles(keys.uniform, keys.found, out)
+        put(w.uniform, np.uint64(at), _uniform(w, np.uint64(at), purpose))
+    write_quantiles(w.uniform, w.found, out)
     for k in range(out.size):
         out[k] *= sd
 
 
 @njit(**BARE)
-def _draw_number(keys: Keys, purpose: int, first: int, n: int, out: IntArray) -> None:
+def _draw_number(w: Workspace, purpose: int, first: int, n: int, out: IntArray) -> None:
     for at in range(out.size):
-        put(out, np.uint64(at), first + _below(keys, np.uint64(at), purpose, n))
+        put(out, np.uint64(at), first + _below(w, np.uint64(at), purpose, n))
 
 
 @njit(**BARE)
-def _draw_days(keys: Keys, team: Team, days: IntArray, mass: UIntArray, out: Therapists) -> None:
+def _draw_days(w: Workspace, team: Team, days: IntArray, mass: UIntArray, out: Therapists) -> None:
     """Draw when therapists were there."""
     n_days = days.size
-    for at in range(keys.start.size):
+    for at in range(w.start.size):
         k = np.uint64(at)
-        joins = _uniform(keys, k, _JOINS) < team.joining
-        leaves = _uniform(keys, k, _LEAVES) < team.leaving
-        one = _below(keys, k, _JOINING_DAY, n_days) if joins else 0
-        other = _below(keys, k, _LEAVING_DAY, n_days) if leaves else n_days - 1
+        joins = _uniform(w, k, _JOINS) < team.joining
+        leaves = _uniform(w, k, _LEAVES) < team.leaving
+        one = _below(w, k, _JOINING_DAY, n_days) if joins else 0
+        other = _below(w, k, _LEAVING_DAY, n_days) if leaves else n_days - 1
         first, last = np.uint64(min(one, other)), np.uint64(max(one, other))
-        before = fetch(days, np.uint64(0)) - _below(keys, k, _JOINING_DAY, _DAYS_BEFORE)
+        before = fetch(days, np.uint64(0)) - _below(w, k, _JOINING_DAY, _DAYS_BEFORE)
         mass_before = fetch(mass, first)
         put(out.joined_day, k, fetch(days, first) if joins else before)
         put(out.left_day, k, fetch(days, last) if leaves else -1)
@@ -163,26 +163,26 @@ def _draw_days(keys: Keys, team: Team, days: IntArray, mass: UIntArray, out: The
 
 
 @njit(**BARE)
-def _draw_caseloads(keys: Keys, team: Team, all_mass: float, out: Therapists) -> None:
+def _draw_caseloads(w: Workspace, team: Team, all_mass: float, out: Therapists) -> None:
     """Draw caseloads: in proportion to the starts of the time that a therapist was there."""
-    _draw_normal(keys, _CASELOAD, team.spread, keys.normal)
+    _draw_normal(w, _CASELOAD, team.spread, w.normal)
     for k in range(out.n.size):
         expected = team.caseload * (float(out.mass[k]) / all_mass)
-        expected *= math.exp(keys.normal[k] - team.spread**2 / 2)
-        out.n[k] = int(expected + _uniform(keys, np.uint64(k), _ROUNDING))
+        expected *= math.exp(w.normal[k] - team.spread**2 / 2)
+        out.n[k] = int(expected + _uniform(w, np.uint64(k), _ROUNDING))
 
 
 @njit(**BARE)
-def _draw(keys: Keys, team: Team, days: IntArray, mass: UIntArray, out: Therapists) -> None:
-    _draw_days(keys, team, days, mass, out)
-    _draw_caseloads(keys, team, float(mass[days.size]), out)
-    _draw_number(keys, _HOME, 0, team.n_services, out.service)
-    _draw_normal(keys, _SHIFT, team.shift_sd, out.shift)
-    _draw_normal(keys, _EFFECT, team.effect_sd, out.effect)
-    _draw_normal(keys, _SLOPE, team.slope_sd, out.slope)
-    _draw_normal(keys, _COMPLETION, team.completion_sd, out.completion)
-    _draw_number(keys, _AGENCY, 0, team.n_agencies, out.agency)
-    _draw_number(keys, _DESIRED, _FEWEST_DESIRED, _MOST_DESIRED - _FEWEST_DESIRED + 1, out.desired)
+def _draw(w: Workspace, team: Team, days: IntArray, mass: UIntArray, out: Therapists) -> None:
+    _draw_days(w, team, days, mass, out)
+    _draw_caseloads(w, team, float(mass[days.size]), out)
+    _draw_number(w, _HOME, 0, team.n_services, out.service)
+    _draw_normal(w, _SHIFT, team.shift_sd, out.shift)
+    _draw_normal(w, _EFFECT, team.effect_sd, out.effect)
+    _draw_normal(w, _SLOPE, team.slope_sd, out.slope)
+    _draw_normal(w, _COMPLETION, team.completion_sd, out.completion)
+    _draw_number(w, _AGENCY, 0, team.n_agencies, out.agency)
+    _draw_number(w, _DESIRED, _FEWEST_DESIRED, _MOST_DESIRED - _FEWEST_DESIRED + 1, out.desired)
 
 
 @njit(**JIT)
@@ -203,8 +203,8 @@ def draw_therapists(
         Takes them.
     """
     n = numbers.size
-    keys = Keys(
+    w = Workspace(
         np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n), np.empty(n), np.empty(n, np.int64)
     )
-    _make_keys(seed, numbers, keys)
-    _draw(keys, team, days, mass, out)
+    _begin_sequences(seed, numbers, w)
+    _draw(w, team, days, mass, out)

@@ -363,7 +363,7 @@ def distribution(density: FloatArray, step: FloatArray, below: FloatArray, narro
     whole = cumulate(density, step, below) + narrow
     if not np.abs(whole[:, -1] - 1.0).max(initial=0.0) <= MASS_ERROR:
         raise FitError(
-            "The TER of some therapists cannot be worked out, because the case mix predicts outcomes beyond "
+            "Ratings of some therapists cannot be worked out, because the case mix predicts outcomes beyond "
             'doubt (separation). Use fewer terms or more months; engine "fast" prevents it by its priors.'
         )
     return np.asarray(np.maximum.accumulate(np.clip(whole, 0.0, 1.0), axis=1))

@@ -119,7 +119,7 @@ class CalibrationStudy:
             # Monte Carlo errors of a few hundredths of a posterior SD move no rank.
             solved = solve_design(drawn, self.engine, seed, precise=False)
             below = probabilities_below(solved.posterior, truth, design, unit)
-        return Replicate(np.array([[below[name]] for name in self.quantities]), solved.converged)
+        return Replicate(np.array([[below[name]] for name in self.quantities]))
 
     def summarise(self, sums: FloatArray) -> pd.DataFrame:
         """Say of each quantity how far its probabilities are from uniform.

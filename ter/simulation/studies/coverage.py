@@ -74,7 +74,7 @@ class CoverageStudy:
             inside = np.abs(position - 0.5) <= level / 2
             sums.append(sums_by_cell(band, len(self.completed), (np.ones(band.size), inside, error)))
             sums.append(self._parameters(rated, level))
-        return Replicate(np.concatenate(sums), rated.solved.converged)
+        return Replicate(np.concatenate(sums))
 
     def _parameters(self, rated: Rated, level: float) -> FloatArray:
         """Sums for the two SDs and the coefficients, shape (3, 3)."""

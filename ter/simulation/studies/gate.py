@@ -88,7 +88,7 @@ class GateStudy:
                     sums[cell, column] = np.asarray(values, np.float64)[chosen].sum()
                 sums[cell, _QUARTILE] = wrong[chosen].sum()
                 sums[cell, _EVERYBODY] = J
-        return Replicate(sums, rated.solved.converged)
+        return Replicate(sums)
 
     def summarise(self, sums: FloatArray) -> pd.DataFrame:
         """Figures for each gate (``completed_to`` empty), and for those between it and the next gate.

@@ -120,7 +120,7 @@ class PowerStudy:
         sums = np.array([[1.0, seen] for seen, _ in tested])
         return Replicate(
             np.concatenate([*below, sums]),
-            rated.solved.converged and all(converged for _, converged in tested),
+            all(converged for _, converged in tested),
         )
 
     def _seen_below(self, rated: Rated, points: float) -> FloatArray:

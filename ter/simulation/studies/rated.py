@@ -45,12 +45,10 @@ class Solved:
         them (empirical Bayes).
     estimates : Estimates or None
         Of engine "ml".
-    converged : bool
     """
 
     posterior: Posterior
     estimates: Estimates | None
-    converged: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,13 +130,15 @@ def solve_design(design: Design, engine: StudyEngine, seed: int, *, precise: boo
     Raises
     ------
     FitError
-        If the likelihood has no maximum, or ratings cannot be worked out: under separation.
+        If there is no fit to use: no maximum, a bad certificate, or ratings that cannot be worked out.
     """
     if engine == "fast":
         solution = solve_fast(design, NODES, seed, precise=precise)
         if solution.posterior is None:
             raise AssertionError('engine "fast" gives a posterior')
-        return Solved(solution.posterior, None, solution.converged)
+        if not solution.converged:
+            raise FitError("The posterior's certificate is bad.")
+        return Solved(solution.posterior, None)
     layout = arrange(design, design.therapist, design.service)
     found = fit_ml(layout, 1)
     if not found.usable:
@@ -149,4 +149,4 @@ def solve_design(design: Design, engine: StudyEngine, seed: int, *, precise: boo
     draw = Draws(sd=sd[None, :], b=np.concatenate([found.beta, found.v])[None, :])
     given = conditionals(likelihood, draw)
     posterior, _ = marginalise(likelihood, draw, given, np.ones(1), 0)
-    return Solved(posterior, found, converged=True)
+    return Solved(posterior, found)

@@ -113,7 +113,7 @@ class RawVersusTerStudy:
             (raw[a] - own[a] - raw[b] + own[b]).sum(),
             (raw[a] - raw[b]).sum(),
         ]
-        return Replicate(sums, rated.solved.converged)
+        return Replicate(sums)
 
     def summarise(self, sums: FloatArray) -> pd.DataFrame:
         """Shares of pairs by their true difference, over all pairs, and means of pairs like the example.

@@ -106,7 +106,7 @@ class ReliabilityStudy:
             own / (1.0 + own),
         )
         bands = band_of(drawn.n_completed, self.completed)
-        return Replicate(sums_by_cell(bands, len(self.completed), columns), rated.solved.converged)
+        return Replicate(sums_by_cell(bands, len(self.completed), columns))
 
     def summarise(self, sums: FloatArray) -> pd.DataFrame:
         """Mean reliability of each band, stated and true, and the treatments that each level takes.

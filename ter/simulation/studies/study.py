@@ -30,13 +30,13 @@ class Replicate:
     Attributes
     ----------
     sums : ndarray of float64, shape (C, K)
-        By cell; finite. Of no matter where a fit did not converge.
+        By cell; finite. Of no matter where a fit did not converge, or there was none.
     converged : bool
         Whether every fit in it did.
     """
 
     sums: FloatArray
-    converged: bool
+    converged: bool = True
 
 
 class Study(Protocol):

@@ -111,7 +111,7 @@ def by_hand(ter, truth, completed, **further):
         true_ter=truth,
         n=np.array(completed, float),
         drawn=SimpleNamespace(n_completed=np.array(completed), **further),
-        solved=SimpleNamespace(posterior=posterior, converged=True),
+        solved=SimpleNamespace(posterior=posterior),
     )
 
 
@@ -312,7 +312,6 @@ def prior_as_posterior(scale):
         grid = np.broadcast_to(u, (J, u.size)) + 1e-9 * np.arange(u.size)
         cdf = np.broadcast_to((np.arange(u.size) + 0.5) / u.size, grid.shape)
         return SimpleNamespace(
-            converged=True,
             posterior=SimpleNamespace(
                 weights=np.full(D, 1 / D), beta=beta, sd=sd, v=v, u_grid=grid, u_cdf=cdf,
                 ter_grid=np.linspace(0, 100, J * 9).reshape(J, 9),
