@@ -117,10 +117,7 @@ def _write_patients(
 def write_patients(
     j0: int, j1: int, seed: np.uint64, c: Caseloads, t: Tables, truth: Truth, record: Record
 ) -> None:
-    """Write of the record what `write_record` draws first: case mix and outcome, not the courses.
-
-    Random words and therapists' terms are seated for the courses, too.
-    """
+    """Write of the record what `write_record` draws first: case mix and outcome, not the courses."""
     _write_patients(j0, j1, seed, c, t, truth, new_block(c, t), record)
 
 

@@ -1,7 +1,8 @@
 """Blocks of patients: where they sit, therapist by therapist, before they are drawn.
 
 A block begins with the random words of its patients and with what their therapists add, so that the stages
-(`stages`) do not see where one therapist's patients end.
+(`stages`) do not see where one therapist's patients end. What courses take beside is seated when they are
+drawn: case mix and outcome do without.
 """
 
 from __future__ import annotations
@@ -13,14 +14,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ter.kernels._jit import BARE, JIT
-from ter.kernels.alias import times
-from ter.kernels.memory import put
+from ter.kernels.memory import high_product, low_sum, put, read
 from ter.kernels.patients import (
     STEP,
     STREAM_PATIENT,
     WORD_COMPLETION_COURSE,
     WORD_FACTORS,
-    WORD_ONCE_SPECIFIC,
     WORD_PEOPLE_SCORES,
     WORD_SERVICE_DECILE,
     WORD_START_OUTCOME,
@@ -30,8 +29,6 @@ from ter.kernels.patients import (
     Key,
     Tables,
     Truth,
-    high,
-    low,
     state_of,
     therapist_key,
     whole_steps,
@@ -46,7 +43,6 @@ SEATS = 63 * STEP
 #: Places in a row of a block: each therapist's patients are filled to whole steps. A row is not as long as a
 #: page of memory, because the first cache holds few lines from the same place of many pages.
 ROOM = SEATS + 5 * STEP
-_32 = np.uint64(32)
 _LINE = 64  # bytes
 
 
@@ -66,13 +62,16 @@ class Block(NamedTuple):
     rounding: NDArray[np.uint32]  #: (R,) random bits for the rounding of severity, 16 of them
     for_scores: NDArray[np.uint32]  #: (R,) random bits for the first scores
     for_course: NDArray[np.uint32]  #: (R,)
-    for_start: NDArray[np.uint32]  #: (R,) mass of all starts before the patient's
+    for_start: NDArray[np.uint32]  #: (R,) random bits for the start
+    mass: NDArray[np.uint32]  #: (R,) of all starts, what lies before the patient's
     completes: NDArray[np.uint8]  #: (R,)
     marks: NDArray[np.uint8]  #: (R,) 1: with a specific measure; 0 or 1 where nobody sits, too
     eights: NDArray[np.uint64]  #: (R / 8,) the same, eight of them at a time
     run: NDArray[np.int32]  #: (R,) which of the block's therapists
-    state: NDArray[np.uint64]  #: (R,) of each of them, of `WORD_ONCE_SPECIFIC` at the block's first place
-    next: NDArray[np.uint64]  #: (R,) of each of them, from a patient's state to the next one's
+    therapist: NDArray[np.int64]  #: (R,) place of each of them among all
+    until: NDArray[np.int64]  #: (R,) of each of them, the place after the last patient's
+    state: NDArray[np.uint64]  #: (R,) of each of them, of the first word at the block's first place
+    step: NDArray[np.uint64]  #: (R,) of each of them, from the state of a word to the next one's
     found: NDArray[np.uint64]  #: (R,) places of those with a specific measure
     problem_effect: Singles
     group_effect: Singles
@@ -108,10 +107,13 @@ def new_block(c: Caseloads, t: Tables) -> Block:
         _aligned(ROOM, np.uint32),
         _aligned(ROOM, np.uint32),
         _aligned(ROOM, np.uint32),
+        _aligned(ROOM, np.uint32),
         _aligned(ROOM, np.uint8),
         eights.view(np.uint8),
         eights,
         _aligned(ROOM, np.int32),
+        _aligned(ROOM, np.int64),
+        _aligned(ROOM, np.int64),
         _aligned(ROOM, np.uint64),
         _aligned(ROOM, np.uint64),
         _aligned(ROOM, np.uint64),
@@ -130,23 +132,15 @@ def place_of(k: int, number: int) -> np.uint64:
 
 
 @njit(**BARE)
-def seat_words(key: Key, first: int, at: int, size: int, j: int, c: Caseloads, t: Tables, b: Block) -> None:
-    """Put random words of therapist j's patients, from number `first` on, into the places from `at` on.
-
-    The high half for the start becomes the mass of all starts before the patient's.
-    """
+def seat_words(key: Key, first: int, at: int, size: int, t: Tables, b: Block) -> None:
+    """Put random words of a therapist's patients, from number `first` on, into the places from `at` on."""
     next_patient = key.step * np.uint64(WORDS)
     state = state_of(key, first, 0)
-    before, mass = c.mass_before[j], c.mass[j]
     for k in range(at, at + size):
         put(b.words, place_of(k, WORD_SERVICE_DECILE), mix(state + key.step * np.uint64(WORD_SERVICE_DECILE)))
         put(b.words, place_of(k, WORD_PEOPLE_SCORES), mix(state + key.step * np.uint64(WORD_PEOPLE_SCORES)))
         put(b.words, place_of(k, WORD_WSAS_HISTORY), mix(state + key.step * np.uint64(WORD_WSAS_HISTORY)))
-        w = mix(state + key.step * np.uint64(WORD_COMPLETION_COURSE))
-        put(b.words, place_of(k, WORD_COMPLETION_COURSE), w)
-        w = mix(state + key.step * np.uint64(WORD_START_OUTCOME))
-        start = before + (times(high(w), mass) >> _32)
-        put(b.words, place_of(k, WORD_START_OUTCOME), (start << _32) | low(w))
+        put(b.words, place_of(k, WORD_START_OUTCOME), mix(state + key.step * np.uint64(WORD_START_OUTCOME)))
         put(b.words, place_of(k, WORD_FACTORS), mix(state + key.step * np.uint64(WORD_FACTORS)))
         state += next_patient
     for number in range(WORD_FACTORS + 1, WORD_FACTORS + t.group_first.size // 2):
@@ -162,7 +156,6 @@ def seat_terms(run: int, at: int, size: int, j: int, c: Caseloads, truth: Truth,
     slope = c.slope[j] / truth.severity_scale
     base = np.float32(truth.intercept + c.effect[j] - slope * truth.severity_centre)
     by_phq9 = np.float32(truth.phq9 + slope)
-    completion = np.float32(truth.completion + c.completion[j])
     home, shift = np.int32(c.service[j]), np.float32(c.shift[j])
     for k in range(at, at + size):
         m = np.uint64(k)
@@ -170,7 +163,6 @@ def seat_terms(run: int, at: int, size: int, j: int, c: Caseloads, truth: Truth,
         put(b.shift, m, shift)
         put(b.log_odds, m, base)
         put(b.by_phq9, m, by_phq9)
-        put(b.completion, m, completion)
         put(b.run, m, run)
 
 
@@ -194,10 +186,11 @@ def seat(
         if size > 0:
             key = therapist_key(seed, STREAM_PATIENT, c.number[j])
             # What fills the last step is overwritten by the next therapist's patients.
-            seat_words(key, i, n, whole_steps(size), j, c, t, b)
+            seat_words(key, i, n, whole_steps(size), t, b)
             seat_terms(run, n, whole_steps(size), j, c, truth, b)
-            b.state[np.uint64(run)] = state_of(key, i - n, WORD_ONCE_SPECIFIC)
-            b.next[np.uint64(run)] = key.step * np.uint64(WORDS)
+            here = np.uint64(run)
+            b.therapist[here], b.until[here] = j, n + size
+            b.state[here], b.step[here] = state_of(key, i - n, 0), key.step
             run += 1
             n += size
             i += size
@@ -205,6 +198,40 @@ def seat(
             j += 1
             i = 0
     return j, i, n
+
+
+@njit(**BARE)
+def word_at(place: np.uint64, number: int, run: np.uint64, b: Block) -> np.uint64:
+    """Draw one of the words of the patient in a place; `run`: which of the block's therapists it is of."""
+    return mix(b.state[run] + b.step[run] * (place * np.uint64(WORDS) + np.uint64(number)))
+
+
+@njit(**BARE)
+def seat_course(at: int, size: int, run: np.uint64, c: Caseloads, truth: Truth, b: Block) -> None:
+    """Put what courses take of one of the block's therapists into the places from `at` on."""
+    j = b.therapist[run]
+    before, mass = np.uint32(c.mass_before[j]), np.uint32(c.mass[j])
+    completion = np.float32(truth.completion + c.completion[j])
+    next_patient = b.step[run] * np.uint64(WORDS)
+    state = b.state[run] + b.step[run] * np.uint64(at * WORDS + WORD_COMPLETION_COURSE)
+    for k in range(at, at + size):
+        m = np.uint64(k)
+        put(b.words, place_of(k, WORD_COMPLETION_COURSE), mix(state))
+        put(b.completion, m, completion)
+        put(b.mass, m, low_sum(before, high_product(read(b.for_start, m), mass)))
+        state += next_patient
+
+
+@njit(**BARE)
+def seat_courses(n: int, c: Caseloads, truth: Truth, b: Block) -> None:
+    """Seat what courses take of the n patients, whose case mix and outcome are drawn."""
+    at = 0
+    run = np.uint64(0)
+    while at < n:
+        until = b.until[run]
+        seat_course(at, whole_steps(until - at), run, c, truth, b)
+        at = until
+        run += np.uint64(1)
 
 
 @njit(**BARE)

@@ -1,8 +1,9 @@
 """The model that patients are drawn from: case mix, course and outcome, a block of patients at a time.
 
-A block is drawn stage by stage, each stage a loop that the compiler runs over sixteen patients at once: no
-branches, 32 bits a number, tables read by `fetch`, what earlier stages drew read by `read`, what is drawn
-stored by `put`. Stages are short: one long loop takes longer than the two that it falls into.
+A block is drawn stage by stage, each stage a loop that the compiler runs over sixteen patients at once, or
+eight where the processor has AVX2 alone: no branches, 32 bits a number, tables read by `fetch`, what earlier
+stages drew read by `read`, what is drawn stored by `put`. Stages are short: one long loop takes longer than
+the two that it falls into.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from ter.kernels._jit import BARE
 from ter.kernels.alias import draw, pick
-from ter.kernels.blocks import Block, halves_of, place_of
+from ter.kernels.blocks import Block, halves_of, place_of, seat_courses, word_at
 from ter.kernels.logistic import happens
 from ter.kernels.memory import fetch, low_product, low_sum, lowest_bit, put, read, shifted
 from ter.kernels.patients import (
@@ -30,6 +31,7 @@ from ter.kernels.patients import (
     PHQ9_ENDS,
     WORD_COMPLETION_COURSE,
     WORD_FACTORS,
+    WORD_ONCE_SPECIFIC,
     WORD_PEOPLE_SCORES,
     WORD_SERVICE_DECILE,
     WORD_START_OUTCOME,
@@ -42,7 +44,6 @@ from ter.kernels.patients import (
     low,
     phq9_of,
 )
-from ter.kernels.rng import mix
 
 _1, _56 = np.uint64(1), np.uint64(56)
 #: Times eight bytes of 0 or 1, they are the highest eight bits, the lowest byte the lowest.
@@ -226,11 +227,11 @@ def draw_measures(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> Non
     count = list_marked(n, b)
     for place in range(count):
         at = b.found[np.uint64(place)]
-        m, run = row + at, np.uint64(b.run[at])
+        m = row + at
         measure = np.uint64(t.problem_measure[np.uint64(r.problem[m])])
         scores = np.int64(r.scores[m])
         phq9 = phq9_of(scores)
-        bits = low(mix(b.state[run] + b.next[run] * at))
+        bits = low(word_at(at, WORD_ONCE_SPECIFIC, np.uint64(b.run[at]), b))
         anxiety = np.int64(draw(t.specific_first, np.int64(measure) * N_GAD7 + scores - N_GAD7 * phq9, bits))
         r.case[m] = np.uint8(phq9 >= t.caseness[PHQ9]) | np.uint8(anxiety >= t.caseness[measure])
         r.anxiety[m] = anxiety
@@ -317,7 +318,7 @@ def draw_dates(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Rec
     days, shift = np.int32(truth.last_day - truth.first_day), np.uint32(t.starts_shift)
     for k in range(n):
         m, seat = row + np.uint64(k), np.uint64(k)
-        start = start_day(read(b.for_start, seat), b.starts, shift)
+        start = start_day(read(b.mass, seat), b.starts, shift)
         ended = np.int32(start + span_of(np.uint32(read(r.course, m)))) <= days
         put(r.start, m, start)
         put(r.completed, m, np.int32(read(b.completes, seat)) & np.int32(ended))
@@ -337,8 +338,9 @@ def draw_patients(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth,
 
 
 @njit(**BARE)
-def draw_courses(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+def draw_courses(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
     """Draw the courses of the patients that were drawn last, who completes them, and when."""
+    seat_courses(n, c, truth, b)
     draw_completion(n, row, truth, b, r)
     draw_course(n, row, t, b, r)
     draw_dates(n, row, t, truth, b, r)
@@ -348,4 +350,4 @@ def draw_courses(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: R
 def draw_block(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
     """Draw the n patients that are seated, and their courses, into the record, from a row on."""
     draw_patients(n, row, c, t, truth, b, r)
-    draw_courses(n, row, t, truth, b, r)
+    draw_courses(n, row, c, t, truth, b, r)
