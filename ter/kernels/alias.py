@@ -110,16 +110,26 @@ def times(a: np.uint64, b: np.uint64) -> np.uint64:
 
 
 @njit(**BARE)
+def place(first: np.uint64, width: np.uint64, bits: np.uint64) -> np.int32:
+    """Give where the word is that 32 random bits choose, of the distribution whose words begin at `first`."""
+    # All in 32 bits, so that loops take sixteen draws at once.
+    return np.int32(low_sum(np.uint32(first), high_product(np.uint32(bits), np.uint32(width))))
+
+
+@njit(**BARE)
+def choose(word: np.uint32, width: np.uint64, high: np.uint64, bits: np.uint64) -> np.uint32:
+    """Choose by the same 32 bits between the two values of the column whose word this is."""
+    of_32, columns, mask = np.uint32(bits), np.uint32(width), np.uint32(high)
+    keeps = low_product(of_32, columns) < np.uint32(word & mask)
+    return high_product(of_32, columns) if keeps else np.uint32(word & ~mask)
+
+
+@njit(**BARE)
 def pick(
     words: NDArray[np.uint32], first: np.uint64, width: np.uint64, high: np.uint64, bits: np.uint64
 ) -> np.uint32:
     """Draw a value by 32 random bits from the distribution whose words begin at `first`."""
-    # All in 32 bits, so that loops take sixteen draws at once.
-    of_32, columns, mask = np.uint32(bits), np.uint32(width), np.uint32(high)
-    column = high_product(of_32, columns)
-    word = fetch(words, np.int32(low_sum(np.uint32(first), column)))
-    keeps = low_product(of_32, columns) < np.uint32(word & mask)
-    return column if keeps else np.uint32(word & ~mask)
+    return choose(fetch(words, place(first, width, bits)), width, high, bits)
 
 
 @njit(**BARE)

@@ -61,6 +61,10 @@ class Block(NamedTuple):
     log_odds: Singles  #: ((2 + G / 2) · R,) of recovery: the therapist's terms; all but factors; pair by pair
     rounding: NDArray[np.uint32]  #: (R,) random bits for the rounding of severity, 16 of them
     for_scores: NDArray[np.uint32]  #: (R,) random bits for the first scores
+    places: NDArray[np.int32]  #: (2 · R,) where to look in a large table
+    entries: NDArray[np.uint32]  #: (2 · R,) what was there
+    for_wsas: NDArray[np.uint32]  #: (R,)
+    for_history: NDArray[np.uint32]  #: (R,) random bits for earlier episodes and wait
     for_course: NDArray[np.uint32]  #: (R,)
     for_start: NDArray[np.uint32]  #: (R,) random bits for the start
     mass: NDArray[np.uint32]  #: (R,) of all starts, what lies before the patient's
@@ -103,6 +107,10 @@ def new_block(c: Caseloads, t: Tables) -> Block:
         _aligned(ROOM, np.float32),
         _aligned(ROOM, np.float32),
         _aligned((2 + pairs) * ROOM, np.float32),
+        _aligned(ROOM, np.uint32),
+        _aligned(ROOM, np.uint32),
+        _aligned(2 * ROOM, np.int32),
+        _aligned(2 * ROOM, np.uint32),
         _aligned(ROOM, np.uint32),
         _aligned(ROOM, np.uint32),
         _aligned(ROOM, np.uint32),

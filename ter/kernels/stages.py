@@ -3,7 +3,7 @@
 A block is drawn stage by stage, each stage a loop that the compiler runs over sixteen patients at once, or
 eight where the processor has AVX2 alone: no branches, 32 bits a number, tables read by `fetch`, what earlier
 stages drew read by `read`, what is drawn stored by `put`. Stages are short: one long loop takes longer than
-the two that it falls into.
+the two that it falls into. Draws from large tables take three: find the place, look up, choose.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ter.kernels._jit import BARE
-from ter.kernels.alias import draw, pick
+from ter.kernels.alias import choose, draw, pick, place
 from ter.kernels.blocks import Block, halves_of, place_of, seat_courses, word_at
 from ter.kernels.logistic import happens
 from ter.kernels.memory import fetch, low_product, low_sum, lowest_bit, put, read, shifted
@@ -115,8 +115,20 @@ def draw_person(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Re
 
 
 @njit(**BARE)
-def draw_scores(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
-    """Draw the first scores.
+def look_up(n: int, number: int, table: NDArray[np.uint32], b: Block) -> None:
+    """Look up what is in each patient's place of a large table, and do nothing else.
+
+    What is not in the first cache is waited for. A processor begins many such look-ups at once where little
+    else stands between them.
+    """
+    for k in range(n):
+        at = place_of(k, number)
+        put(b.entries, at, fetch(table, read(b.places, at)))
+
+
+@njit(**BARE)
+def place_scores(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
+    """Find where the first scores are to be looked up.
 
     Severity is rounded to one of the two nearest steps of the tables, at random, so that its mean is exact.
     """
@@ -124,6 +136,7 @@ def draw_scores(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Re
     lowest, steps = np.float32(truth.severity_low), np.float32(truth.severity_steps)
     by_deprivation = np.float32(truth.severity_by_deprivation)
     by_age = np.float32(truth.severity_by_age)
+    width = np.uint32(t.scores.width)
     for k in range(n):
         m, seat = row + np.uint64(k), np.uint64(k)
         round_up = (np.float32(np.int32(read(b.rounding, seat))) + HALF) * _2_TO_16
@@ -132,7 +145,22 @@ def draw_scores(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Re
         severity += by_age * (np.float32(read(r.age, m)) - np.float32(40.0))
         step = np.int32(min(max((severity - lowest) * steps + round_up, _ZERO), highest))
         line = np.int32(np.int32(np.int32(read(r.problem, m)) * n_severities) + step)
-        put(r.scores, m, draw(t.scores, line, read(b.for_scores, seat)))
+        put(b.places, seat, place(low_product(np.uint32(line), width), width, read(b.for_scores, seat)))
+
+
+@njit(**BARE)
+def draw_scores(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
+    """Draw the first scores, and find where WSAS is to be looked up."""
+    width, high, width_wsas = np.uint32(t.scores.width), np.uint32(t.scores.high), np.uint32(t.wsas.width)
+    for_history, for_wsas = halves_of(WORD_WSAS_HISTORY)
+    for k in range(n):
+        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
+        scores = choose(read(b.entries, seat), width, high, read(b.for_scores, seat))
+        put(r.scores, m, scores)
+        put(b.for_history, seat, read(b.halves, for_history + half))
+        bits = read(b.halves, for_wsas + half)
+        put(b.for_wsas, seat, bits)
+        put(b.places, place_of(k, 1), place(low_product(scores, width_wsas), width_wsas, bits))
 
 
 @njit(**BARE)
@@ -144,15 +172,15 @@ def draw_rest(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Reco
     by_prior, by_wait = np.float32(truth.prior), np.float32(truth.wait)
     n_waits, waits_inverse = np.int32(truth.n_waits), np.float32(truth.waits_inverse)
     caseness_phq9, caseness_gad7 = np.int32(t.caseness[PHQ9]), np.int32(t.caseness[GAD7])
-    for_history, for_wsas = halves_of(WORD_WSAS_HISTORY)
+    width, high = np.uint32(t.wsas.width), np.uint32(t.wsas.high)
     for k in range(n):
-        m, seat, half = row + np.uint64(k), np.uint64(k), np.uint64(k) + np.uint64(k)
+        m, seat = row + np.uint64(k), np.uint64(k)
         scores = np.int32(read(r.scores, m))
         phq9 = np.int32(phq9_of(scores))
         gad7 = np.int32(scores - np.int32(N_GAD7 * phq9))
         age, decile = np.int32(read(r.age, m)), np.int32(read(r.decile, m))
-        wsas = np.int32(draw(t.wsas, scores, read(b.halves, for_wsas + half)))
-        history = np.int32(draw(t.history, np.int32(0), read(b.halves, for_history + half)))
+        wsas = np.int32(choose(read(b.entries, place_of(k, 1)), width, high, read(b.for_wsas, seat)))
+        history = np.int32(draw(t.history, np.int32(0), read(b.for_history, seat)))
         prior = np.int32((np.float32(history) + HALF) * waits_inverse)
         wait = np.int32(history - np.int32(prior * n_waits))
 
@@ -172,10 +200,26 @@ def draw_rest(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Reco
 
 
 @njit(**BARE)
+def place_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record) -> None:
+    """Find where the combinations of levels of two groups of factors are to be looked up."""
+    one, two = np.uint64(2 * pair), np.uint64(2 * pair + 1)
+    first_1, first_2 = np.uint32(t.group_first[one]), np.uint32(t.group_first[two])
+    width_1, width_2 = np.uint32(t.group_width[one]), np.uint32(t.group_width[two])
+    for_two, for_one = halves_of(WORD_FACTORS + pair)
+    for k in range(n):
+        m, half = row + np.uint64(k), np.uint64(k) + np.uint64(k)
+        decile, phq9 = decile_of(np.int32(read(r.decile, m))), np.int32(phq9_of(read(r.scores, m)))
+        stratum = stratum_of(decile, np.int32(read(r.age, m)), phq9)
+        first = low_sum(first_1, low_product(stratum, width_1))
+        put(b.places, place_of(k, 0), place(first, width_1, read(b.halves, for_one + half)))
+        first = low_sum(first_2, low_product(stratum, width_2))
+        put(b.places, place_of(k, 1), place(first, width_2, read(b.halves, for_two + half)))
+
+
+@njit(**BARE)
 def draw_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record) -> None:
     """Draw the combinations of levels of two groups of factors, and add their effects."""
     one, two = np.uint64(2 * pair), np.uint64(2 * pair + 1)
-    first_1, first_2 = np.uint32(t.group_first[one]), np.uint32(t.group_first[two])
     width_1, width_2 = np.uint32(t.group_width[one]), np.uint32(t.group_width[two])
     high_1, high_2 = np.uint32(t.group_high[one]), np.uint32(t.group_high[two])
     effects_1, effects_2 = np.uint32(t.group_effect_first[one]), np.uint32(t.group_effect_first[two])
@@ -183,12 +227,8 @@ def draw_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record)
     for_two, for_one = halves_of(WORD_FACTORS + pair)
     for k in range(n):
         m, half = row + np.uint64(k), np.uint64(k) + np.uint64(k)
-        decile, phq9 = decile_of(np.int32(read(r.decile, m))), np.int32(phq9_of(read(r.scores, m)))
-        stratum = stratum_of(decile, np.int32(read(r.age, m)), phq9)
-        first = low_sum(first_1, low_product(stratum, width_1))
-        cell_1 = pick(t.groups, first, width_1, high_1, read(b.halves, for_one + half))
-        first = low_sum(first_2, low_product(stratum, width_2))
-        cell_2 = pick(t.groups, first, width_2, high_2, read(b.halves, for_two + half))
+        cell_1 = choose(read(b.entries, place_of(k, 0)), width_1, high_1, read(b.halves, for_one + half))
+        cell_2 = choose(read(b.entries, place_of(k, 1)), width_2, high_2, read(b.halves, for_two + half))
         effect = fetch(b.group_effect, np.int32(low_sum(effects_1, cell_1)))
         effect += fetch(b.group_effect, np.int32(low_sum(effects_2, cell_2)))
         put(r.cells, cells_1 + m, cell_1)
@@ -225,8 +265,8 @@ def draw_measures(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> Non
     Few have one: they are marked and listed first, and then drawn one by one.
     """
     count = list_marked(n, b)
-    for place in range(count):
-        at = b.found[np.uint64(place)]
+    for which in range(count):
+        at = b.found[np.uint64(which)]
         m = row + at
         measure = np.uint64(t.problem_measure[np.uint64(r.problem[m])])
         scores = np.int64(r.scores[m])
@@ -329,9 +369,15 @@ def draw_patients(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth,
     """Draw case mix and outcome of the n patients that are seated into the record, from a row on."""
     draw_origin(n, row, c, t, truth, b, r)
     draw_person(n, row, t, truth, b, r)
-    draw_scores(n, row, t, truth, b, r)
+    place_scores(n, row, t, truth, b, r)
+    look_up(n, 0, t.scores.words, b)
+    draw_scores(n, row, t, b, r)
+    look_up(n, 1, t.wsas.words, b)
     draw_rest(n, row, t, truth, b, r)
     for pair in range(t.group_first.size // 2):
+        place_pair(n, row, pair, t, b, r)
+        look_up(n, 0, t.groups, b)
+        look_up(n, 1, t.groups, b)
         draw_pair(n, row, pair, t, b, r)
     draw_measures(n, row, t, b, r)
     draw_outcome(n, row, t, b, r)
