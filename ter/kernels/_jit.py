@@ -9,7 +9,13 @@ JIT: Final[dict[str, Any]] = {"cache": True, "nogil": True, "error_model": "nump
 
 #: For floating-point loops over patients. Sums may be reordered when the code is compiled, so that they
 #: vectorise; the compiled order is fixed, so that results repeat. NaN and infinity keep their meaning.
-FAST: Final[dict[str, Any]] = {**JIT, "fastmath": {"contract", "reassoc", "arcp", "nsz"}}
+#: Kernels that call one of these hold a copy of it inside, and not beside: of copies beside, each compiled in
+#: an order of its own, a process takes the one that it happened to load first.
+FAST: Final[dict[str, Any]] = {
+    **JIT,
+    "fastmath": {"contract", "reassoc", "arcp", "nsz"},
+    "forceinline": True,
+}
 
 #: For functions that pass many arrays on and allocate nothing: numba would count references to each array at
 #: every call, which costs ten times what they compute. The option is private to numba; without it results are
