@@ -63,19 +63,19 @@ class Block(NamedTuple):
     for_scores: NDArray[np.uint32]  #: (R,) random bits for the first scores
     places: NDArray[np.int32]  #: (2 · R,) where to look in a large table
     entries: NDArray[np.uint32]  #: (2 · R,) what was there
-    for_wsas: NDArray[np.uint32]  #: (R,)
+    for_wsas: NDArray[np.uint32]  #: (R,) random bits for WSAS
     for_history: NDArray[np.uint32]  #: (R,) random bits for earlier episodes and wait
-    for_course: NDArray[np.uint32]  #: (R,)
+    for_course: NDArray[np.uint32]  #: (R,) random bits for the course
     for_start: NDArray[np.uint32]  #: (R,) random bits for the start
-    mass: NDArray[np.uint32]  #: (R,) of all starts, what lies before the patient's
+    mass_before: NDArray[np.uint32]  #: (R,) of all starts, what lies before the patient's
     completes: NDArray[np.uint8]  #: (R,)
     marks: NDArray[np.uint8]  #: (R,) 1: with a specific measure; 0 or 1 where nobody sits, too
     eights: NDArray[np.uint64]  #: (R / 8,) the same, eight of them at a time
     run: NDArray[np.int32]  #: (R,) which of the block's therapists
     therapist: NDArray[np.int64]  #: (R,) place of each of them among all
     until: NDArray[np.int64]  #: (R,) of each of them, the place after the last patient's
-    state: NDArray[np.uint64]  #: (R,) of each of them, of the first word at the block's first place
-    step: NDArray[np.uint64]  #: (R,) of each of them, from the state of a word to the next one's
+    start: NDArray[np.uint64]  #: (R,) of each of them, the `Key`, patients being counted from the first place
+    step: NDArray[np.uint64]  #: (R,)
     found: NDArray[np.uint64]  #: (R,) places of those with a specific measure
     problem_effect: Singles
     group_effect: Singles
@@ -198,7 +198,7 @@ def seat(
             seat_terms(run, n, whole_steps(size), j, c, truth, b)
             here = np.uint64(run)
             b.therapist[here], b.until[here] = j, n + size
-            b.state[here], b.step[here] = state_of(key, i - n, 0), key.step
+            b.start[here], b.step[here] = state_of(key, i - n, 0), key.step
             run += 1
             n += size
             i += size
@@ -209,9 +209,9 @@ def seat(
 
 
 @njit(**BARE)
-def word_at(place: np.uint64, number: int, run: np.uint64, b: Block) -> np.uint64:
-    """Draw one of the words of the patient in a place; `run`: which of the block's therapists it is of."""
-    return mix(b.state[run] + b.step[run] * (place * np.uint64(WORDS) + np.uint64(number)))
+def key_of(run: np.uint64, b: Block) -> Key:
+    """Give the sequence of one of the block's therapists; patients have the numbers of their places in it."""
+    return Key(b.start[run], b.step[run])
 
 
 @njit(**BARE)
@@ -220,13 +220,14 @@ def seat_course(at: int, size: int, run: np.uint64, c: Caseloads, truth: Truth, 
     j = b.therapist[run]
     before, mass = np.uint32(c.mass_before[j]), np.uint32(c.mass[j])
     completion = np.float32(truth.completion + c.completion[j])
-    next_patient = b.step[run] * np.uint64(WORDS)
-    state = b.state[run] + b.step[run] * np.uint64(at * WORDS + WORD_COMPLETION_COURSE)
+    key = key_of(run, b)
+    next_patient = key.step * np.uint64(WORDS)
+    state = state_of(key, at, WORD_COMPLETION_COURSE)
     for k in range(at, at + size):
         m = np.uint64(k)
         put(b.words, place_of(k, WORD_COMPLETION_COURSE), mix(state))
         put(b.completion, m, completion)
-        put(b.mass, m, low_sum(before, high_product(read(b.for_start, m), mass)))
+        put(b.mass_before, m, low_sum(before, high_product(read(b.for_start, m), mass)))
         state += next_patient
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ter.kernels._jit import BARE
 from ter.kernels.alias import choose, draw, pick, place
-from ter.kernels.blocks import Block, halves_of, place_of, seat_courses, word_at
+from ter.kernels.blocks import Block, halves_of, key_of, place_of, seat_courses
 from ter.kernels.logistic import happens
 from ter.kernels.memory import fetch, low_product, low_sum, lowest_bit, put, read, shifted
 from ter.kernels.patients import (
@@ -43,6 +43,7 @@ from ter.kernels.patients import (
     fraction,
     low,
     phq9_of,
+    word,
 )
 
 _1, _56 = np.uint64(1), np.uint64(56)
@@ -271,7 +272,7 @@ def draw_measures(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> Non
         measure = np.uint64(t.problem_measure[np.uint64(r.problem[m])])
         scores = np.int64(r.scores[m])
         phq9 = phq9_of(scores)
-        bits = low(word_at(at, WORD_ONCE_SPECIFIC, np.uint64(b.run[at]), b))
+        bits = low(word(key_of(np.uint64(b.run[at]), b), np.int64(at), WORD_ONCE_SPECIFIC))
         anxiety = np.int64(draw(t.specific_first, np.int64(measure) * N_GAD7 + scores - N_GAD7 * phq9, bits))
         r.case[m] = np.uint8(phq9 >= t.caseness[PHQ9]) | np.uint8(anxiety >= t.caseness[measure])
         r.anxiety[m] = anxiety
@@ -358,7 +359,7 @@ def draw_dates(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Rec
     days, shift = np.int32(truth.last_day - truth.first_day), np.uint32(t.starts_shift)
     for k in range(n):
         m, seat = row + np.uint64(k), np.uint64(k)
-        start = start_day(read(b.mass, seat), b.starts, shift)
+        start = start_day(read(b.mass_before, seat), b.starts, shift)
         ended = np.int32(start + span_of(np.uint32(read(r.course, m)))) <= days
         put(r.start, m, start)
         put(r.completed, m, np.int32(read(b.completes, seat)) & np.int32(ended))
