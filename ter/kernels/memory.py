@@ -26,8 +26,8 @@ _TABLES = "tables"
 def _gathering() -> str | None:
     """Give the attribute that lets LLVM look several numbers up at once, where it is needed.
 
-    Of most processors with AVX2 alone LLVM thinks that they are slow at it. It then compiles a loop with a
-    look-up one patient at a time, which takes half as long again.
+    Of most processors with AVX2 alone LLVM thinks that they are slow at it. It then compiles a loop that
+    looks up and computes one patient at a time, which takes half as long again.
     """
     if config.CPU_NAME or config.CPU_FEATURES:  # type: ignore[attr-defined]
         return None  # somebody chose for what to compile
@@ -37,8 +37,6 @@ def _gathering() -> str | None:
     return f'"target-features"="{features},+fast-gather"' if only_avx2 else None
 
 
-#: How LLVM compiles functions that store by `put`.
-_ATTRIBUTES = [attribute for attribute in (_WIDE, _gathering()) if attribute]
 #: Stores of one function that are told apart: by their numbers, which begin anew after the last.
 _MOST_PUTS = 24
 
@@ -86,21 +84,26 @@ def _read(typing_context: Any, array: Any, index: Any) -> Any:
     return array.dtype(array, index), compiled
 
 
-@intrinsic
-def _put(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
-    def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        for attribute in _ATTRIBUTES:
-            set.add(builder.function.attributes, attribute)
-        element = _element(context, builder, signature.args[0], *arguments[:2])
-        cast = context.cast(builder, arguments[2], signature.args[2], signature.args[0].dtype)
-        stores = [f"stored {k} in {builder.function.name}" for k in range(_MOST_PUTS)]
-        own = stores.pop(_number_of_put(builder) % _MOST_PUTS)
-        store = builder.store(cast, element)
-        store.set_metadata("alias.scope", _scopes(builder, own))
-        store.set_metadata("noalias", _scopes(builder, _TABLES, _own_scope(builder), *stores))
-        return context.get_dummy_value()
+def _putting(*attributes: str | None) -> Any:
+    """Give the store whose functions LLVM compiles with these attributes."""
 
-    return types.void(array, index, value), compiled
+    @intrinsic
+    def put(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
+        def compiled(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            for attribute in filter(None, attributes):
+                set.add(builder.function.attributes, attribute)
+            element = _element(context, builder, signature.args[0], *arguments[:2])
+            cast = context.cast(builder, arguments[2], signature.args[2], signature.args[0].dtype)
+            stores = [f"stored {k} in {builder.function.name}" for k in range(_MOST_PUTS)]
+            own = stores.pop(_number_of_put(builder) % _MOST_PUTS)
+            store = builder.store(cast, element)
+            store.set_metadata("alias.scope", _scopes(builder, own))
+            store.set_metadata("noalias", _scopes(builder, _TABLES, _own_scope(builder), *stores))
+            return context.get_dummy_value()
+
+        return types.void(array, index, value), compiled
+
+    return put
 
 
 @intrinsic
@@ -199,7 +202,10 @@ fetch: Callable[..., Any] = _plain_fetch if NO_JIT else _fetch
 read: Callable[..., Any] = _plain_fetch if NO_JIT else _read
 #: ``put(array, index, value)``: store an element that is neither fetched by anybody meanwhile, nor read by
 #: the same function, nor stored by another ``put`` of it.
-put: Callable[..., Any] = _plain_put if NO_JIT else _put
+put: Callable[..., Any] = _plain_put if NO_JIT else _putting(_WIDE, _gathering())
+#: ``put_found(array, index, value)``: the same, for loops that do nothing but look up: left to itself, LLVM
+#: loads their numbers one by one where there is AVX2 alone, and they take half of the time.
+put_found: Callable[..., Any] = _plain_put if NO_JIT else _putting(_WIDE)
 #: ``put_past(array, index, value)``: store an element past the caches, one after the other: of an array that
 #: is too large for them nothing need be read before it is written.
 put_past: Callable[..., Any] = _plain_put if NO_JIT else _put_past

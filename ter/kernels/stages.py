@@ -16,7 +16,7 @@ from ter.kernels._jit import BARE
 from ter.kernels.alias import choose, draw, pick, place
 from ter.kernels.blocks import Block, halves_of, key_of, place_of, seat_courses
 from ter.kernels.logistic import happens
-from ter.kernels.memory import fetch, low_product, low_sum, lowest_bit, put, read, shifted
+from ter.kernels.memory import fetch, low_product, low_sum, lowest_bit, put, put_found, read, shifted
 from ter.kernels.patients import (
     AGE_ENDS,
     GAD7,
@@ -124,7 +124,7 @@ def look_up(n: int, number: int, table: NDArray[np.uint32], b: Block) -> None:
     """
     for k in range(n):
         at = place_of(k, number)
-        put(b.entries, at, fetch(table, read(b.places, at)))
+        put_found(b.entries, at, fetch(table, read(b.places, at)))
 
 
 @njit(**BARE)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from numba import config
+from numba import config, njit
 
 from ter.kernels import memory
+from ter.kernels._jit import BARE
 
 AVX2 = "+avx,+avx2,-avx512f,+fma"
 
@@ -38,3 +40,23 @@ def test_a_processor_that_somebody_chose_is_kept(processor, monkeypatch, chosen)
     processor(AVX2)
     monkeypatch.setattr(config, chosen, "generic")
     assert memory._gathering() is None
+
+
+@pytest.mark.skipif(memory.NO_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize(
+    "put, gathers", [(memory.put, memory._gathering() is not None), (memory.put_found, False)]
+)
+def test_loops_that_only_look_up_are_left_to_the_compiler(put, gathers):
+    fetch = memory.fetch
+
+    @njit(**BARE | {"cache": False})
+    def look_up(table, places, out):
+        for k in range(places.size):
+            put(out, np.uint64(k), fetch(table, places[np.uint64(k)]))
+
+    table, places = np.arange(100, dtype=np.uint32) * np.uint32(7), np.arange(99, -1, -1, dtype=np.int32)
+    out = np.empty(100, np.uint32)
+    look_up(table, places, out)
+    assert np.array_equal(out, table[::-1])
+    (compiled,) = look_up.inspect_llvm().values()
+    assert ("+fast-gather" in compiled) == gathers
