@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ter.kernels._jit import BARE, JIT
+from ter.kernels._jit import BARE, JIT, inner
 from ter.kernels.memory import fetch, high_product, low_product, low_sum
 
 _SCALE = 4294967296.0  # 2**32
@@ -103,20 +103,20 @@ def build(p: NDArray[np.float64], high: np.uint64, words: NDArray[np.uint32]) ->
             words[r, k] = np.uint32(np.int64(max(threshold[k], 0.0) * _SCALE) + other[k])
 
 
-@njit(**BARE)
+@inner
 def times(a: np.uint64, b: np.uint64) -> np.uint64:
     """Multiply two numbers below 2**32; said so, the compiler takes the cheap instruction."""
     return (a & _LOW_32) * (b & _LOW_32)
 
 
-@njit(**BARE)
+@inner
 def place(first: np.uint64, width: np.uint64, bits: np.uint64) -> np.int32:
     """Give where the word is that 32 random bits choose, of the distribution whose words begin at `first`."""
     # All in 32 bits, so that loops take sixteen draws at once.
     return np.int32(low_sum(np.uint32(first), high_product(np.uint32(bits), np.uint32(width))))
 
 
-@njit(**BARE)
+@inner
 def choose(word: np.uint32, width: np.uint64, high: np.uint64, bits: np.uint64) -> np.uint32:
     """Choose by the same 32 bits between the two values of the column whose word this is."""
     of_32, columns, mask = np.uint32(bits), np.uint32(width), np.uint32(high)
@@ -124,7 +124,7 @@ def choose(word: np.uint32, width: np.uint64, high: np.uint64, bits: np.uint64) 
     return high_product(of_32, columns) if keeps else np.uint32(word & ~mask)
 
 
-@njit(**BARE)
+@inner
 def pick(
     words: NDArray[np.uint32], first: np.uint64, width: np.uint64, high: np.uint64, bits: np.uint64
 ) -> np.uint32:

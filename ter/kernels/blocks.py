@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ter.kernels._jit import BARE, JIT
+from ter.kernels._jit import JIT, inner
 from ter.kernels.memory import high_product, low_sum, put, read
 from ter.kernels.patients import (
     STEP,
@@ -133,13 +133,13 @@ def new_block(c: Caseloads, t: Tables) -> Block:
     )
 
 
-@njit(**BARE)
+@inner
 def place_of(k: int, number: int) -> np.uint64:
     """Give where a row has place k; `number`: of the row in its array."""
     return np.uint64(number * ROOM + k)
 
 
-@njit(**BARE)
+@inner
 def seat_words(key: Key, first: int, at: int, size: int, t: Tables, b: Block) -> None:
     """Put random words of a therapist's patients, from number `first` on, into the places from `at` on."""
     next_patient = key.step * np.uint64(WORDS)
@@ -158,7 +158,7 @@ def seat_words(key: Key, first: int, at: int, size: int, t: Tables, b: Block) ->
             state += next_patient
 
 
-@njit(**BARE)
+@inner
 def seat_terms(run: int, at: int, size: int, j: int, c: Caseloads, truth: Truth, b: Block) -> None:
     """Put what therapist j adds into the places from `at` on."""
     slope = c.slope[j] / truth.severity_scale
@@ -174,7 +174,7 @@ def seat_terms(run: int, at: int, size: int, j: int, c: Caseloads, truth: Truth,
         put(b.run, m, run)
 
 
-@njit(**BARE)
+@inner
 def seat(
     j: int, i: int, j1: int, seed: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block
 ) -> tuple[int, int, int]:
@@ -208,13 +208,13 @@ def seat(
     return j, i, n
 
 
-@njit(**BARE)
+@inner
 def key_of(run: np.uint64, b: Block) -> Key:
     """Give the sequence of one of the block's therapists; patients have the numbers of their places in it."""
     return Key(b.start[run], b.step[run])
 
 
-@njit(**BARE)
+@inner
 def seat_course(at: int, size: int, run: np.uint64, c: Caseloads, truth: Truth, b: Block) -> None:
     """Put what courses take of one of the block's therapists into the places from `at` on."""
     j = b.therapist[run]
@@ -231,7 +231,7 @@ def seat_course(at: int, size: int, run: np.uint64, c: Caseloads, truth: Truth, 
         state += next_patient
 
 
-@njit(**BARE)
+@inner
 def seat_courses(n: int, c: Caseloads, truth: Truth, b: Block) -> None:
     """Seat what courses take of the n patients, whose case mix and outcome are drawn."""
     at = 0
@@ -243,7 +243,7 @@ def seat_courses(n: int, c: Caseloads, truth: Truth, b: Block) -> None:
         run += np.uint64(1)
 
 
-@njit(**BARE)
+@inner
 def halves_of(number: int) -> tuple[np.uint64, np.uint64]:
     """Give where the low and the high halves of a word are; each next patient's are two further."""
     low = np.uint64(2 * ROOM * number)

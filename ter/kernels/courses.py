@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from ter.kernels._jit import BARE
+from ter.kernels._jit import BARE, inner
 from ter.kernels.alias import pick, times
 from ter.kernels.memory import fetch, low_product
 from ter.kernels.patients import (
@@ -79,7 +79,7 @@ def course_of(code: int, start: int) -> Course:
     return Course(start, interval, sessions, dna, cancelled, end)
 
 
-@njit(**BARE)
+@inner
 def last_score(
     side: np.int32, response: np.int32, measure: np.int32, first: np.int32, draw: np.uint64, t: Tables
 ) -> np.int32:
@@ -91,21 +91,21 @@ def last_score(
     return np.int32(pick(t.last, begin, width, t.last_high, draw))
 
 
-@njit(**BARE)
+@inner
 def above_at(response: np.int32, measure: np.int32, first: np.int32, t: Tables) -> np.float32:
     """Give the probability that a last score is above, before the outcome is imposed."""
     row = np.int32(np.int32(response * np.int32(t.highest.size)) + measure)
     return fetch(t.above, np.int32(np.int32(row * np.int32(t.n_points)) + first))
 
 
-@njit(**BARE)
+@inner
 def side_of(recovered: bool, below: bool) -> np.int32:
     """Give the side of the threshold on which a last score lies."""
     side = _STILL_BELOW if below else _ABOVE
     return _RECOVERED if recovered else side
 
 
-@njit(**BARE)
+@inner
 def last_scores(key: Key, i: int, p: Start, recovered: bool, t: Tables) -> Scores:
     """Draw the scores at the end of the course, given the outcome.
 
@@ -146,7 +146,7 @@ def last_scores(key: Key, i: int, p: Start, recovered: bool, t: Tables) -> Score
     return phq9, follows if specific else last, last if specific else _NONE
 
 
-@njit(**BARE)
+@inner
 def measured_once(key: Key, i: int, p: Start, recovered: bool, truth: Truth) -> bool:
     """Say whether scores are taken at the first session only.
 
@@ -188,7 +188,7 @@ def appointments_seen(course: Course, last_day: int) -> int:
     return min(every, (last_day - course.start) // course.interval + 1)
 
 
-@njit(**BARE)
+@inner
 def appointment_word(key: Key, i: int, appointment: int, purpose: int) -> np.uint64:
     """Draw 64 random bits for an appointment (key of `STREAM_APPOINTMENT`).
 
@@ -215,7 +215,7 @@ def next_status(key: Key, i: int, a: int, course: Course, dna: int, cancelled: i
     return CANCELLED if k < dna + cancelled else ATTENDED
 
 
-@njit(**BARE)
+@inner
 def scores_at(
     key: Key, i: int, appointment: int, p: Start, at_end: Scores, session: int, sessions: int, t: Tables
 ) -> Scores:

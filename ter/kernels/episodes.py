@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ter.kernels._jit import BARE
+from ter.kernels._jit import BARE, inner
 from ter.kernels.courses import (
     ATTENDED,
     CANCELLED,
@@ -96,7 +96,7 @@ class Columns(NamedTuple):
     specific_last: Shorts  #: as `anxiety_last`; -1: none
 
 
-@njit(**BARE)
+@inner
 def start_of(row: np.uint64, r: Record, t: Tables) -> Start:
     """Read off the record what is known at the start."""
     scores = np.int32(fetch(r.scores, row))
@@ -106,7 +106,7 @@ def start_of(row: np.uint64, r: Record, t: Tables) -> Start:
     return Start(phq9, gad7, measure, np.int32(fetch(r.anxiety, row)), np.int32(fetch(r.case, row)) == 1)
 
 
-@njit(**BARE)
+@inner
 def reliable_change(p: Start, last: Scores, t: Tables) -> tuple[bool, bool]:
     """Say whether the patient improved, and deteriorated, reliably.
 
@@ -124,7 +124,7 @@ def reliable_change(p: Start, last: Scores, t: Tables) -> tuple[bool, bool]:
     return fell & (not rose), rose & (not fell)
 
 
-@njit(**BARE)
+@inner
 def so_far(key: Key, i: int, course: Course, last_day: int) -> tuple[int, int, int, int]:
     """Give sessions, missed and cancelled appointments up to a day, and the last session's appointment."""
     seen = appointments_seen(course, last_day)
@@ -144,7 +144,7 @@ def so_far(key: Key, i: int, course: Course, last_day: int) -> tuple[int, int, i
     return sessions, dna, seen - sessions - dna, latest
 
 
-@njit(**BARE)
+@inner
 def write_start(b: Batch, truth: Truth, r: Record, out: Columns) -> None:
     """Write what is known at the start."""
     n_waits, waits_inverse = truth.n_waits, 1.0 / truth.n_waits  # a division takes long
@@ -174,7 +174,7 @@ def write_start(b: Batch, truth: Truth, r: Record, out: Columns) -> None:
         put(out.wait_days, m, history - prior * n_waits)
 
 
-@njit(**BARE)
+@inner
 def write_course(b: Batch, truth: Truth, r: Record, out: Columns) -> None:
     """Write the courses, as if all of them had ended."""
     for k in range(b.size):
@@ -191,7 +191,7 @@ def write_course(b: Batch, truth: Truth, r: Record, out: Columns) -> None:
         put(out.end_reason, m, reason if ended else END_OPEN)
 
 
-@njit(**BARE)
+@inner
 def write_last(b: Batch, t: Tables, truth: Truth, r: Record, out: Columns) -> None:
     """Write the last scores, as if all courses had ended."""
     for k in range(b.size):
@@ -208,7 +208,7 @@ def write_last(b: Batch, t: Tables, truth: Truth, r: Record, out: Columns) -> No
         put(out.gad7_missing, m, int(not scored))
 
 
-@njit(**BARE)
+@inner
 def write_so_far(b: Batch, key: Key, t: Tables, truth: Truth, r: Record, out: Columns) -> None:
     """Write the sessions and the latest scores of courses that have not ended (key of appointments)."""
     for k in range(b.size):
@@ -234,7 +234,7 @@ def write_so_far(b: Batch, key: Key, t: Tables, truth: Truth, r: Record, out: Co
             out.gad7_missing[m] = not scored
 
 
-@njit(**BARE)
+@inner
 def write_outcomes(b: Batch, t: Tables, r: Record, out: Columns) -> None:
     """Write what the clinical rules say of the columns that are there."""
     caseness_phq9, caseness_gad7 = np.int32(t.caseness[PHQ9]), np.int32(t.caseness[GAD7])

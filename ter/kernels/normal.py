@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ter.kernels._jit import BARE, JIT
+from ter.kernels._jit import BARE, JIT, inner
 from ter.kernels.memory import put, read
 
 FloatArray = NDArray[np.float64]
@@ -39,7 +39,7 @@ _FAR_TAIL = (
 )  # fmt: skip
 
 
-@njit(**BARE)
+@inner
 def _ratio(r: float, parts: tuple[tuple[float, ...], tuple[float, ...]]) -> float:
     above, below = parts
     numerator, denominator = 0.0, 0.0
@@ -49,12 +49,12 @@ def _ratio(r: float, parts: tuple[tuple[float, ...], tuple[float, ...]]) -> floa
     return numerator / denominator
 
 
-@njit(**BARE)
+@inner
 def _central(q: float) -> float:
     return q * _ratio(0.180625 - q * q, _CENTRE)
 
 
-@njit(**BARE)
+@inner
 def _outer(p: float) -> float:
     r = math.sqrt(-math.log(min(p, 1.0 - p)))
     x = _ratio(r - 1.6, _TAIL) if r <= 5.0 else _ratio(r - 5.0, _FAR_TAIL)
@@ -68,7 +68,7 @@ def normal_quantile(p: float) -> float:
     return _central(q) if abs(q) <= _CENTRAL else _outer(p)
 
 
-@njit(**BARE)
+@inner
 def write_quantiles(p: FloatArray, found: NDArray[np.int64], out: FloatArray) -> None:
     """Write the quantile of a standard normal distribution at each of several 0 < p < 1.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ter.kernels._jit import BARE
+from ter.kernels._jit import BARE, inner
 from ter.kernels.alias import Alias
 from ter.kernels.memory import low_product
 from ter.kernels.rng import mix, stream_key
@@ -190,32 +190,32 @@ class Batch(NamedTuple):
     row: np.uint64  #: of the record, for the first of them
 
 
-@njit(**BARE)
+@inner
 def therapist_key(seed: np.uint64, stream: int, number: int) -> Key:
     """Give the sequence of a therapist."""
     start, step = stream_key(seed, np.uint64(stream), np.uint64(number))
     return Key(start, step)
 
 
-@njit(**BARE)
+@inner
 def state_of(key: Key, patient: int, number: int) -> np.uint64:
     """Give what is mixed into one of the patient's words; the next patient's is `key.step · WORDS` more."""
     return key.start + key.step * np.uint64(patient * WORDS + number)
 
 
-@njit(**BARE)
+@inner
 def word(key: Key, patient: int, number: int) -> np.uint64:
     """Draw one of the patient's words."""
     return mix(state_of(key, patient, number))
 
 
-@njit(**BARE)
+@inner
 def high(bits: np.uint64) -> np.uint64:
     """Give the high 32 of 64 random bits."""
     return bits >> _32
 
 
-@njit(**BARE)
+@inner
 def low(bits: np.uint64) -> np.uint64:
     """Give the low 32 of 64 random bits."""
     return bits & _LOW_32
@@ -234,7 +234,7 @@ def phq9_of(scores: np.int64) -> np.int64:
     return np.int64(low_product(np.uint32(scores), np.uint32(2979)) >> np.uint32(16))
 
 
-@njit(**BARE)
+@inner
 def whole_steps(size: int) -> int:
     """Give a number of patients, filled to whole steps."""
     return (size + STEP - 1) // STEP * STEP

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ter.kernels._jit import BARE, JIT
+from ter.kernels._jit import BARE, JIT, inner
 
 # Typed, because numba turns a sum of uint64 and a plain int into a float.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -38,7 +38,7 @@ def mix(z: np.uint64) -> np.uint64:
     return z ^ (z >> _31)
 
 
-@njit(**BARE)
+@inner
 def _bits_set(z: np.uint64) -> np.uint64:
     z = z - ((z >> _ONE) & _SINGLES)
     z = (z & _PAIRS) + ((z >> _2) & _PAIRS)

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ter.kernels._jit import BARE, JIT
+from ter.kernels._jit import JIT, inner
 from ter.kernels.memory import fetch, put, read
 from ter.kernels.normal import write_quantiles
 from ter.kernels.patients import STREAM_THERAPIST
@@ -108,18 +108,18 @@ class Workspace(NamedTuple):
     found: IntArray  #: (K,)
 
 
-@njit(**BARE)
+@inner
 def _uniform(w: Workspace, k: np.uint64, purpose: int) -> float:
     return uniform(bits(read(w.start, k), read(w.step, k), np.uint64(purpose)))
 
 
-@njit(**BARE)
+@inner
 def _below(w: Workspace, k: np.uint64, purpose: int, n: int) -> int:
     """Give one of n numbers from 0, all alike."""
     return int(_uniform(w, k, purpose) * n)
 
 
-@njit(**BARE)
+@inner
 def _begin_sequences(seed: np.uint64, numbers: IntArray, w: Workspace) -> None:
     for at in range(numbers.size):
         k = np.uint64(at)
@@ -128,7 +128,7 @@ def _begin_sequences(seed: np.uint64, numbers: IntArray, w: Workspace) -> None:
         put(w.step, k, step)
 
 
-@njit(**BARE)
+@inner
 def _draw_normal(w: Workspace, purpose: int, sd: float, out: FloatArray) -> None:
     for at in range(out.size):
         put(w.uniform, np.uint64(at), _uniform(w, np.uint64(at), purpose))
@@ -137,13 +137,13 @@ def _draw_normal(w: Workspace, purpose: int, sd: float, out: FloatArray) -> None
         out[k] *= sd
 
 
-@njit(**BARE)
+@inner
 def _draw_number(w: Workspace, purpose: int, first: int, n: int, out: IntArray) -> None:
     for at in range(out.size):
         put(out, np.uint64(at), first + _below(w, np.uint64(at), purpose, n))
 
 
-@njit(**BARE)
+@inner
 def _draw_days(w: Workspace, team: Team, days: IntArray, mass: UIntArray, out: Therapists) -> None:
     """Draw when therapists were there."""
     n_days = days.size
@@ -162,7 +162,7 @@ def _draw_days(w: Workspace, team: Team, days: IntArray, mass: UIntArray, out: T
         put(out.mass, k, fetch(mass, last + _ONE) - mass_before)
 
 
-@njit(**BARE)
+@inner
 def _draw_caseloads(w: Workspace, team: Team, all_mass: float, out: Therapists) -> None:
     """Draw caseloads: in proportion to the starts of the time that a therapist was there."""
     _draw_normal(w, _CASELOAD, team.spread, w.normal)
@@ -172,7 +172,7 @@ def _draw_caseloads(w: Workspace, team: Team, all_mass: float, out: Therapists) 
         out.n[k] = int(expected + _uniform(w, np.uint64(k), _ROUNDING))
 
 
-@njit(**BARE)
+@inner
 def _draw(w: Workspace, team: Team, days: IntArray, mass: UIntArray, out: Therapists) -> None:
     _draw_days(w, team, days, mass, out)
     _draw_caseloads(w, team, float(mass[days.size]), out)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ter.kernels._jit import BARE, JIT
+from ter.kernels._jit import BARE, JIT, inner
 from ter.kernels.blocks import SEATS, Block, new_block, seat
 from ter.kernels.patients import (
     N_GAD7,
@@ -62,7 +62,7 @@ def _tally(first: int, last: int, r: Record) -> np.uint32:
     return total
 
 
-@njit(**BARE)
+@inner
 def _count(
     j0: int,
     j1: int,
@@ -107,7 +107,7 @@ def count_outcomes(
     _count(j0, j1, seed, c, t, truth, block, record, out)
 
 
-@njit(**BARE)
+@inner
 def _write(
     j0: int, j1: int, seed: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, record: Record
 ) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ter.kernels._jit import BARE
+from ter.kernels._jit import BARE, inner
 from ter.kernels.alias import choose, draw, pick, place
 from ter.kernels.blocks import Block, halves_of, key_of, place_of, seat_courses
 from ter.kernels.logistic import happens
@@ -66,13 +66,13 @@ def choose_service(bits: np.uint32, home: np.int32, n_services: np.int32, crossi
     return home if other >= np.int32(n_services - 1) else there
 
 
-@njit(**BARE)
+@inner
 def decile_of(recorded: np.int32) -> np.int32:
     """Give the decile, less 1, whether it is recorded or not."""
     return np.int32(recorded - np.int32(10)) if recorded >= np.int32(10) else recorded
 
 
-@njit(**BARE)
+@inner
 def stratum_of(decile: np.int32, age: np.int32, phq9: np.int32) -> np.uint32:
     """Give the stratum on which the levels of factors depend: decile, band of age, band of PHQ-9."""
     stratum = low_product(np.uint32(decile), np.uint32(N_AGE_BANDS * N_PHQ9_BANDS))
@@ -83,7 +83,7 @@ def stratum_of(decile: np.int32, age: np.int32, phq9: np.int32) -> np.uint32:
     return stratum
 
 
-@njit(**BARE)
+@inner
 def draw_origin(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
     """Draw service and deprivation."""
     n_services, crossing = np.int32(c.service_effect.size), np.float32(truth.crossing * _2_TO_32)
@@ -98,7 +98,7 @@ def draw_origin(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b
         put(r.decile, m, draw(t.deciles, service, bits & _HIGH_16))
 
 
-@njit(**BARE)
+@inner
 def draw_person(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
     """Draw age and problem, and mark those with a specific measure."""
     first_specific = np.int32(t.first_specific)
@@ -115,7 +115,7 @@ def draw_person(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Re
         put(r.age, m, np.int32(first_age + person - np.int32(problem * n_ages)))
 
 
-@njit(**BARE)
+@inner
 def look_up(n: int, number: int, table: NDArray[np.uint32], b: Block) -> None:
     """Look up what is in each patient's place of a large table, and do nothing else.
 
@@ -127,7 +127,7 @@ def look_up(n: int, number: int, table: NDArray[np.uint32], b: Block) -> None:
         put_found(b.entries, at, fetch(table, read(b.places, at)))
 
 
-@njit(**BARE)
+@inner
 def place_scores(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
     """Find where the first scores are to be looked up.
 
@@ -149,7 +149,7 @@ def place_scores(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: R
         put(b.places, seat, place(low_product(np.uint32(line), width), width, read(b.for_scores, seat)))
 
 
-@njit(**BARE)
+@inner
 def draw_scores(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
     """Draw the first scores, and find where WSAS is to be looked up."""
     width, high, width_wsas = np.uint32(t.scores.width), np.uint32(t.scores.high), np.uint32(t.wsas.width)
@@ -164,7 +164,7 @@ def draw_scores(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
         put(b.places, place_of(k, 1), place(low_product(scores, width_wsas), width_wsas, bits))
 
 
-@njit(**BARE)
+@inner
 def draw_rest(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
     """Draw WSAS, earlier episodes and wait, and add up the log-odds of recovery, factors apart."""
     by_gad7, by_age = np.float32(truth.gad7), np.float32(truth.age)
@@ -200,7 +200,7 @@ def draw_rest(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Reco
         put(b.log_odds, place_of(k, 1), eta)
 
 
-@njit(**BARE)
+@inner
 def place_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record) -> None:
     """Find where the combinations of levels of two groups of factors are to be looked up."""
     one, two = np.uint64(2 * pair), np.uint64(2 * pair + 1)
@@ -217,7 +217,7 @@ def place_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record
         put(b.places, place_of(k, 1), place(first, width_2, read(b.halves, for_two + half)))
 
 
-@njit(**BARE)
+@inner
 def draw_pair(n: int, row: np.uint64, pair: int, t: Tables, b: Block, r: Record) -> None:
     """Draw the combinations of levels of two groups of factors, and add their effects."""
     one, two = np.uint64(2 * pair), np.uint64(2 * pair + 1)
@@ -259,7 +259,7 @@ def list_marked(n: int, b: Block) -> np.uint64:
     return count
 
 
-@njit(**BARE)
+@inner
 def draw_measures(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
     """Draw the first score of the specific measure, which then says who is at caseness beside PHQ-9.
 
@@ -278,7 +278,7 @@ def draw_measures(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> Non
         r.anxiety[m] = anxiety
 
 
-@njit(**BARE)
+@inner
 def draw_outcome(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
     """Draw the outcome at the end of the course.
 
@@ -294,7 +294,7 @@ def draw_outcome(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None
         put(r.recovered, m, np.int32(recovers) & np.int32(read(r.case, m)))
 
 
-@njit(**BARE)
+@inner
 def draw_completion(n: int, row: np.uint64, truth: Truth, b: Block, r: Record) -> None:
     """Draw who completes."""
     by_age, by_imd = np.float32(truth.completion_by_age), np.float32(truth.completion_by_imd)
@@ -311,7 +311,7 @@ def draw_completion(n: int, row: np.uint64, truth: Truth, b: Block, r: Record) -
         put(b.completes, seat, happens(fraction(read(b.halves, for_completion + half)), eta))
 
 
-@njit(**BARE)
+@inner
 def draw_course(n: int, row: np.uint64, t: Tables, b: Block, r: Record) -> None:
     """Draw the course."""
     whole, few = np.uint32(t.courses.size - N_MISSED), np.uint32(N_MISSED)
@@ -350,7 +350,7 @@ def start_day(mass: np.uint32, starts: NDArray[np.uint32], shift: np.uint32) -> 
     return np.int32(days >> np.uint32(16)) if mass >= begins else np.int32(days & _LOW_16)
 
 
-@njit(**BARE)
+@inner
 def draw_dates(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Record) -> None:
     """Draw the first day, and find who has completed by the last one.
 
@@ -365,7 +365,7 @@ def draw_dates(n: int, row: np.uint64, t: Tables, truth: Truth, b: Block, r: Rec
         put(r.completed, m, np.int32(read(b.completes, seat)) & np.int32(ended))
 
 
-@njit(**BARE)
+@inner
 def draw_patients(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
     """Draw case mix and outcome of the n patients that are seated into the record, from a row on."""
     draw_origin(n, row, c, t, truth, b, r)
@@ -384,7 +384,7 @@ def draw_patients(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth,
     draw_outcome(n, row, t, b, r)
 
 
-@njit(**BARE)
+@inner
 def draw_courses(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
     """Draw the courses of the patients that were drawn last, who completes them, and when."""
     seat_courses(n, c, truth, b)
@@ -393,7 +393,7 @@ def draw_courses(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, 
     draw_dates(n, row, t, truth, b, r)
 
 
-@njit(**BARE)
+@inner
 def draw_block(n: int, row: np.uint64, c: Caseloads, t: Tables, truth: Truth, b: Block, r: Record) -> None:
     """Draw the n patients that are seated, and their courses, into the record, from a row on."""
     draw_patients(n, row, c, t, truth, b, r)

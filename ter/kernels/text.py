@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ter.kernels._jit import BARE
+from ter.kernels._jit import BARE, inner
 from ter.kernels.memory import fetch, put, put_eight, put_past
 
 Bytes = NDArray[np.uint8]
@@ -32,7 +32,7 @@ _ZEROS = np.uint64(0x30303030)
 _HYPHEN = 45
 
 
-@njit(**BARE)
+@inner
 def spell(letter: int, number: int, width: int) -> tuple[np.uint64, np.uint64]:
     """Spell a letter, `width` digits of a number and a hyphen; the first eight bytes, and the eight after."""
     low = np.uint64(letter)
@@ -49,7 +49,7 @@ def spell(letter: int, number: int, width: int) -> tuple[np.uint64, np.uint64]:
     return low, high
 
 
-@njit(**BARE)
+@inner
 def four_digits(number: np.uint64) -> np.uint64:
     """Spell a number below 10,000 by four digits."""
     last = number % _10 << _24 | number // _10 % _10 << _16
@@ -148,7 +148,7 @@ def write_repeated_ids(
     offsets[row] = at
 
 
-@njit(**BARE)
+@inner
 def _write_eight(
     first: int,
     size: int,
@@ -177,7 +177,7 @@ def _write_eight(
     return at
 
 
-@njit(**BARE)
+@inner
 def _write_words(
     eights: int,
     codes: NDArray[np.uint8] | NDArray[np.uint32],
