@@ -1,6 +1,6 @@
 """Figures of studies. Each takes the table of a study and an Axes, draws on it and returns it.
 
-Bars reach two Monte Carlo standard errors to either side; of a coverage that chance cannot be told of by
+Bars reach two Monte Carlo standard errors to either side; of shares that chance cannot be told of by
 networks, which all say the same, they are Wilson's interval.
 """
 
@@ -96,11 +96,9 @@ def gate(result: StudyResult, ax: Axes) -> Axes:
     gates = _series(table, "rated")["completed_from"].to_numpy(int)
     x = np.arange(gates.size, dtype=float)
     for k, (name, label, colour, marker) in enumerate(words):
-        _points(ax, x + 0.06 * (k - 1), _series(table, name), colour, marker, label, scale=100.0)
-    ax.axhline(75, color=MUTED, linestyle=DASHED, linewidth=1.0)
-    ax.annotate(
-        "wrong quartile by chance", (-0.35, 75), xytext=(0, 3), textcoords="offset points", color=MUTED
-    )
+        _shares(result, ax, x + 0.06 * (k - 1), _series(table, name), colour, marker, label)
+    chance = 100 * _series(table, "wrong_quartile_by_chance")["estimate"].to_numpy(float)
+    ax.plot(x, chance, color=MUTED, linestyle=DASHED, linewidth=1.0, label="in a wrong quartile by chance")
     rated = 100 * _series(table, "rated")["estimate"].to_numpy(float)
     error = _series(table, "error")["estimate"].to_numpy(float)
     ax.set_xticks(
@@ -124,11 +122,11 @@ def power_below(result: StudyResult, ax: Axes) -> Axes:
         rows = table[table["points_below"] == below]
         shade = _SHADES[min(k, len(_SHADES) - 1)]
         label = "exactly at the minimum" if below == 0 else f"truly {below:g} points below"
-        _points(ax, np.arange(len(rows)) + 0.04 * k, rows, shade, _MARKERS[k % 4], label, scale=100.0)
+        _shares(result, ax, np.arange(len(rows)) + 0.04 * k, rows, shade, _MARKERS[k % 4], label)
     bands = table[table["points_below"] == points[0]]
     ax.set_xticks(range(len(bands)), [band_name(row) for _, row in bands.iterrows()])
     ax.set_ylim(0, 105)
-    return _legend(ax, "upper left")
+    return _legend(ax, "upper center", below=True)
 
 
 def power_differ(result: StudyResult, ax: Axes) -> Axes:
@@ -140,12 +138,12 @@ def power_differ(result: StudyResult, ax: Axes) -> Axes:
     for k, therapists in enumerate(np.unique(chosen["therapists"].astype(int))):
         rows = chosen[chosen["therapists"] == therapists]
         x = rows["patients"].to_numpy(float)
-        _points(ax, x, rows, _SHADES[min(k, 3)], _MARKERS[k % 4], f"{therapists} therapists", scale=100.0)
-    ax.axhline(80, color=MUTED, linestyle=DASHED, linewidth=1.0)
+        _shares(result, ax, x, rows, _SHADES[min(k, 3)], _MARKERS[k % 4], f"{therapists} therapists")
+    ax.axhline(80, color=MUTED, linestyle=DASHED, linewidth=1.0, label="enough: 80%")
     ax.set_xticks(np.unique(chosen["patients"].astype(int)))
     ax.set_ylim(0, 105)
     ax.set_title(f"ICC {truths[0]:g}" if truths else "no differences", color=INK, fontsize=9, loc="left")
-    return _legend(ax, "lower right")
+    return _legend(ax, "upper center", below=True)
 
 
 def coverage(result: StudyResult, ax: Axes) -> Axes:
@@ -163,21 +161,10 @@ def coverage(result: StudyResult, ax: Axes) -> Axes:
     ]
     levels = np.unique(table["level"])
     for k, (label, rows) in enumerate(groups):
-        shown = rows.assign(estimate=rows["estimate"] - rows["level"])
         ter = label.startswith("TER")
         colour = _SHADES[min(k, 3)] if ter else WARM
         x = np.arange(len(levels)) + 0.1 * (k - len(groups) / 2)
-        _points(
-            ax,
-            x,
-            shown,
-            colour,
-            "o" if ter else "sD^"[k % 3],
-            label,
-            scale=100.0,
-            line=False,
-            error=_coverage_errors(rows, result.replicates - result.not_converged),
-        )
+        _shares(result, ax, x, rows, colour, "o" if ter else "sD^"[k % 3], label, above="level", line=False)
     ax.set_xticks(range(len(levels)), [f"{100 * level:g}" for level in levels])
     return _legend(ax, "upper center", below=True)
 
@@ -214,8 +201,8 @@ def raw_versus_ter(result: StudyResult, ax: Axes) -> Axes:
     if np.isnan(highest).all():
         return nothing(ax, "No pairs of therapists with enough completed treatments")
     x = np.arange(len(raw), dtype=float)
-    _points(ax, x - 0.03, raw, WARM, "s", "by raw recovery rate", scale=100.0)
-    _points(ax, x + 0.03, ter, ACCENT, "o", "by TER", scale=100.0)
+    _shares(result, ax, x - 0.03, raw, WARM, "s", "by raw recovery rate")
+    _shares(result, ax, x + 0.03, ter, ACCENT, "o", "by TER")
     names = [
         f"{a:g} or more" if np.isnan(b) else f"{a:g}–{b:g}"
         for a, b in zip(raw["gap_from"], raw["gap_to"], strict=True)
@@ -274,6 +261,7 @@ DRAWINGS: Final[dict[str, tuple[Drawing, ...]]] = {
     RawVersusTerStudy.NAME: (raw_versus_ter, raw_example),
 }
 _SIZE: Final = (5.6, 4.2)
+_BARS: Final = "Bars: two Monte Carlo standard errors to either side"
 
 
 def study_figure(result: StudyResult) -> Figure:
@@ -292,6 +280,8 @@ def study_figure(result: StudyResult) -> Figure:
         figure = Figure(figsize=(_SIZE[0] * len(drawings), _SIZE[1]), layout="constrained")
         for k, drawing in enumerate(drawings):
             drawing(result, figure.add_subplot(1, len(drawings), k + 1))
+        if result.study.NAME != CalibrationStudy.NAME:
+            figure.supxlabel(_BARS, color=MUTED, fontsize=8)
     return figure
 
 
@@ -365,14 +355,14 @@ def _whole_band(n: int, band: float) -> tuple[FloatArray, FloatArray, FloatArray
     return ends, np.repeat(np.append(0.0, low), 2), np.repeat(np.append(high, 1.0), 2)
 
 
-def _coverage_errors(rows: pd.DataFrame, networks: int) -> FloatArray:
+def _share_errors(rows: pd.DataFrame, networks: int) -> FloatArray:
     """Lengths of the bars of shares, downwards and upwards, shape (2, R).
 
     Where all networks say the same, or only one says anything, their differences give no error. Wilson's
     interval at two standard errors then takes a network as one case: its therapists are not independent.
     """
     share, mcse = rows["estimate"].to_numpy(float), rows["mcse"].to_numpy(float)
-    n = np.minimum(rows["n"].to_numpy(float), networks)
+    n = np.clip(rows["n"].to_numpy(float), 1.0, networks)
     middle = (share + 2.0 / n) / (1.0 + 4.0 / n)
     half = 2.0 * np.sqrt(share * (1.0 - share) / n + 1.0 / n**2) / (1.0 + 4.0 / n)
     wilson = np.array([share - (middle - half), middle + half - share])
@@ -388,17 +378,47 @@ def _points(
     marker: str,
     label: str,
     *,
-    scale: float = 1.0,
     line: bool = True,
-    error: FloatArray | None = None,
 ) -> None:
-    """Draw estimates with bars of two Monte Carlo standard errors, or of `error`, shape (2, R)."""
-    if error is None:
-        error = 2.0 * rows["mcse"].fillna(0.0).to_numpy(float)
+    """Draw estimates with bars of two Monte Carlo standard errors."""
+    error = 2.0 * rows["mcse"].fillna(0.0).to_numpy(float)
+    _bars(ax, x, rows["estimate"].to_numpy(float), error, colour, marker, label, line)
+
+
+def _shares(
+    result: StudyResult,
+    ax: Axes,
+    x: NDArray[Any],
+    rows: pd.DataFrame,
+    colour: str,
+    marker: str,
+    label: str,
+    *,
+    above: str | None = None,
+    line: bool = True,
+) -> None:
+    """Draw shares in percent, or how far they lie above another column, with bars."""
+    share = rows["estimate"].to_numpy(float)
+    if above is not None:
+        share = share - rows[above].to_numpy(float)
+    error = _share_errors(rows, result.replicates - result.not_converged)
+    _bars(ax, x, 100.0 * share, 100.0 * error, colour, marker, label, line)
+
+
+def _bars(
+    ax: Axes,
+    x: NDArray[Any],
+    y: FloatArray,
+    error: FloatArray,
+    colour: str,
+    marker: str,
+    label: str,
+    line: bool,
+) -> None:
     ax.errorbar(
         x,
-        scale * rows["estimate"].to_numpy(float),
-        yerr=scale * error,
+        y,
+        yerr=error,
         color=colour,
         marker=marker,
         markersize=5,

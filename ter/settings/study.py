@@ -90,6 +90,11 @@ class StudyRequest:
         """
         content = {} if file is None else read_toml(file)
         known = {f.name for f in dataclasses.fields(cls)} - {"name", "out"}
+        kind = STUDIES.get(name)
+        own = {f.name for f in dataclasses.fields(kind)} - known if kind else set()
+        for key in content:
+            if key in own:
+                raise OptionError(f"{file}: {key} is of the study {name} alone: put it below [{OWN}].")
         refuse_unknown(content, known, str(file))
         if file is not None and content.get("scenario") not in {None, *PRESETS}:
             content["scenario"] = str(file.parent / str(content["scenario"]))

@@ -23,14 +23,14 @@ from ter.simulation.calendar import Calendar, day_number, make_calendar
 from ter.simulation.checks import shown
 from ter.simulation.ids import therapist_ids
 from ter.simulation.network import Roster, draw_roster
-from ter.simulation.room import Room
+from ter.simulation.room import Room, memory_of_machine
 from ter.simulation.scenario import Scenario, check_scenario
 
 IntArray = NDArray[np.int64]
 
 LARGEST_SEED = 2**64 - 1
 #: Of what is drawn of an episode, and of its row in the table, about: what `Room` is asked for.
-BYTES_A_RECORD, BYTES_AN_EPISODE = 40, 320
+BYTES_A_RECORD, BYTES_AN_EPISODE, BYTES_AN_APPOINTMENT = 40, 320, 200
 # Parts a thread: more would take longer to begin than they save.
 _PARTS = 4
 
@@ -202,14 +202,23 @@ def _checked_numbers(therapists: Iterable[int], n: int) -> IntArray:
 
 
 @contextlib.contextmanager
-def _memory_for(episodes: int) -> Iterator[None]:
+def _memory_for(setup: Setup, sessions: bool) -> Iterator[None]:
     """Say how much memory the tables of a network take, where there is not as much."""
+    episodes, courses = int(setup.caseloads.n.sum()), setup.scenario.courses
+    size = BYTES_A_RECORD + BYTES_AN_EPISODE
+    if sessions:
+        attended = courses.completion * courses.sessions_mean + 1 - courses.completion
+        size += round((attended + courses.dna_mean + courses.cancelled_mean) * BYTES_AN_APPOINTMENT)
     try:
+        # The system grants more than it has, and ends the process that uses it.
+        if episodes * size > memory_of_machine():
+            raise MemoryError
         yield
     except MemoryError as error:
-        size = episodes * (BYTES_A_RECORD + BYTES_AN_EPISODE) / 1e9
+        beside = " with their appointments" if sessions else ""
         raise OptionError(
-            f"There is not enough memory for {episodes:,} episodes at once, which take about {size:,.1f} GB. "
+            f"There is not enough memory for {episodes:,} episodes{beside} at once, which take about "
+            f"{episodes * size / 1e9:,.1f} GB. "
             "Stream them into a file: ter.simulation.stream_simulation, or --stream on the command line."
         ) from error
 
@@ -247,7 +256,7 @@ def simulate(
     from ter.simulation.frames import services_frame, therapists_frame
 
     setup = set_up(scenario, seed, therapists)
-    with _memory_for(int(setup.caseloads.n.sum())):
+    with _memory_for(setup, sessions):
         room = setup.room()
         record = setup.record(room)
         episodes, (therapist_table, service_table) = episodes_beside(

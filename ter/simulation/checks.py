@@ -51,8 +51,9 @@ def check_shares(name: str, shares: tuple[float, ...]) -> None:
 
 def check_distinct(name: str, values: tuple[str, ...]) -> None:
     """Refuse names that repeat."""
-    if len(set(values)) < len(values):
-        raise OptionError(f"{name} names the same thing twice: {', '.join(sorted(values))}.")
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise OptionError(f"{name} names the same thing twice: {', '.join(map(repr, twice))}.")
 
 
 def check_text(name: str, value: str) -> None:

@@ -150,8 +150,9 @@ class Courses:
     recovered, not_recovered : ScoreLine
         Last scores on first scores; the outcome then says on which side of the threshold they lie.
     together : float
-        Share of patients whose measures move together (the same quantile of each); the others' are
-        independent, given first scores and outcome.
+        How far a patient's last scores go together: the share of their variance, given first scores and
+        outcome, that the measures have in common. Up to 0.7: what they have in common takes one of three
+        values, which would stand apart in the scores beyond that.
     missing_last : float
         Share whose PHQ-9 and GAD-7 are never taken again after the first session, of those who are not
         recovered and have no disorder-specific measure. With such a measure last scores are always taken: so
@@ -174,8 +175,9 @@ class Courses:
     missing_last: float
 
     def __post_init__(self) -> None:
-        for name in ("completion", "fortnightly", "together", "missing_last"):
+        for name in ("completion", "fortnightly", "missing_last"):
             check_number(name, getattr(self, name), 0, 1)
+        check_number("together", self.together, 0, 0.7)
         for name in ("completion_by_age", "completion_by_imd", "completion_by_phq9"):
             check_number(name, getattr(self, name), -5, 5)
         check_number("completion_therapist_sd", self.completion_therapist_sd, 0, 5)

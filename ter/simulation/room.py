@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from threading import Lock
 from typing import Any
 
@@ -14,6 +15,14 @@ _LINE = 64  # bytes: arrays begin on a cache line of their own
 MOST_KEPT, LEAST_KEPT = 256 * 2**20, 2**20
 
 _kept: list[NDArray[np.uint8]] = []
+
+
+def memory_of_machine() -> float:
+    """Give the bytes of memory that the machine has, infinity where it does not say."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return math.inf
 
 
 class _Lease:

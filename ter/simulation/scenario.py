@@ -148,7 +148,13 @@ class Scenario:
             If the file cannot be read, it is not JSON, a key is unknown or missing, a value is of the wrong
             kind, or the scenario is impossible.
         """
-        return scenario_of(read_json(source))
+        content = read_json(source)
+        if holds_seed(content):
+            raise OptionError(
+                "This is the file of a simulation, with its seed beside the scenario: "
+                "ter.simulation.read_scenario(path) gives both."
+            )
+        return scenario_of(content)
 
 
 #: The parts of a scenario beside its name.
@@ -162,6 +168,11 @@ def check_scenario(scenario: Scenario) -> None:
             f"scenario must be a ter.Scenario, not {shown(scenario)}. "
             "ter.Scenario.preset(name) gives a preset, ter.Scenario.from_json(path) one from a file."
         )
+
+
+def holds_seed(content: Any) -> bool:
+    """Say whether the content of a JSON text is a scenario beside the seed of a simulation."""
+    return isinstance(content, dict) and set(content) == {"seed", "scenario"}
 
 
 def scenario_of(content: Any) -> Scenario:
@@ -184,7 +195,9 @@ def read_json(source: str | Path) -> Any:
     if not text.strip():
         raise OptionError(f"{where} is empty; it must be JSON, as Scenario.to_json writes it.")
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once)
+    except OptionError as error:
+        raise OptionError(f"{where}: {error}") from error
     except json.JSONDecodeError as error:
         # No object begins in it: it may well be the name of a file.
         path = isinstance(source, str) and "{" not in text
@@ -194,6 +207,16 @@ def read_json(source: str | Path) -> Any:
         raise OptionError(
             f"{where} holds no scenario: it has a number of thousands of digits, or nests lists too deep."
         ) from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Give a JSON object, whose keys must differ."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise OptionError(f"the key {shown(twice)} is given twice in one object; leave one of them.")
+    return content
 
 
 def _text_of(path: Path) -> str:

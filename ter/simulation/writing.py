@@ -17,7 +17,7 @@ from ter.measures import OUTCOME_COLUMNS
 from ter.schema import THERAPIST_COLUMNS
 from ter.simulation.caseloads import Simulation
 from ter.simulation.checks import shown
-from ter.simulation.scenario import Scenario, read_json, scenario_of
+from ter.simulation.scenario import Scenario, holds_seed, read_json, scenario_of
 
 EPISODES, SESSIONS, THERAPISTS = "episodes.parquet", "sessions.parquet", "therapists.parquet"
 TRUE_THERAPISTS, TRUE_SERVICES = "truth_therapists.csv", "truth_services.csv"
@@ -189,7 +189,7 @@ def read_scenario(path: Path) -> tuple[Scenario, int | None]:
         If the file cannot be read, is not JSON, or its scenario is not one.
     """
     content = read_json(path)
-    if isinstance(content, dict) and set(content) == {"seed", "scenario"}:
+    if holds_seed(content):
         if not isinstance(content["seed"], int):
             raise OptionError(f"The seed in {path} must be a whole number, not {shown(content['seed'])}.")
         return scenario_of(content["scenario"]), content["seed"]

@@ -14,7 +14,7 @@ from ter.errors import OptionError
 from ter.kernels import patients
 from ter.measures import OUTCOME_COLUMNS, add_outcomes
 from ter.schema import validate_episodes, validate_sessions, validate_therapists
-from ter.simulation import Scenario, count_outcomes, room, simulate
+from ter.simulation import Scenario, caseloads, count_outcomes, room, simulate
 from ter.simulation.population import Problem
 from ter.simulation.tables import score_shares
 from ter.sources import episodes_from_sessions
@@ -525,3 +525,21 @@ def test_a_network_that_does_not_fit_in_memory_is_refused(monkeypatch):
         OptionError, match=f"memory for {n:,} episodes .* GB. .*stream_simulation, or --stream"
     ):
         simulate(ENGLAND, 1)
+
+
+def test_a_network_larger_than_the_machine_is_refused_before_the_system_ends_the_process(monkeypatch):
+    n = int(count_outcomes(ENGLAND, 1)["n_episodes"].sum())
+    # Room for the episodes, and not for their appointments.
+    monkeypatch.setattr(caseloads, "memory_of_machine", lambda: 400.0 * n)
+    assert len(simulate(ENGLAND, 1).episodes) == n
+    with pytest.raises(
+        OptionError, match=f"memory for {n:,} episodes with their appointments at once, .* GB"
+    ):
+        simulate(ENGLAND, 1, sessions=True)
+
+
+def test_the_estimate_of_memory_for_appointments_is_that_of_their_table():
+    sessions = simulate(ENGLAND, 1, sessions=True).sessions
+    held = sessions.memory_usage(deep=True).sum() / len(sessions)
+    # Beside the table, what it is made of: eight numbers of four bytes, and words before they are one column.
+    assert held < caseloads.BYTES_AN_APPOINTMENT < 2 * held

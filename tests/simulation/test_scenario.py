@@ -124,6 +124,20 @@ def test_json_that_does_not_fit_is_refused(changes, message):
         Scenario.from_json(_content(**changes))
 
 
+def test_a_key_that_is_given_twice_is_refused():
+    text = ENGLAND.to_json()
+    twice = text.replace('"phq9":', '"phq9": -0.5, "phq9":', 1)
+    assert twice != text
+    with pytest.raises(OptionError, match="text of a scenario: the key 'phq9' is given twice"):
+        Scenario.from_json(twice)
+
+
+def test_the_file_of_a_simulation_is_refused_with_the_function_that_reads_it():
+    text = json.dumps({"seed": 1, "scenario": json.loads(ENGLAND.to_json())})
+    with pytest.raises(OptionError, match=r"ter.simulation.read_scenario\(path\)"):
+        Scenario.from_json(text)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", '"england"', "nul"])
 def test_text_that_is_no_scenario_is_refused(text):
     with pytest.raises(OptionError, match="scenario"):
@@ -195,6 +209,7 @@ def test_numbers_that_json_does_not_have_are_refused():
 
 
 LEVELS = (Level("a", 0.5), Level("b", 0.4))
+TWICE = tuple(dataclasses.replace(p, name=p.name or "depression") for p in ENGLAND.population.problems)
 
 
 @pytest.mark.parametrize(
@@ -228,6 +243,8 @@ LEVELS = (Level("a", 0.5), Level("b", 0.4))
         ({"sessions_mean": 1.0}, "sessions_mean is 1.0"),
         ({"dna_mean": -1}, "dna_mean is -1"),
         ({"missing_last": 1.5}, "missing_last is 1.5"),
+        ({"together": 1.0}, "together is 1.0; it must lie between 0 and 0.7"),
+        ({"problems": TWICE}, "names the same thing twice: 'depression'.$"),
         ({"wsas_sd": 0.0}, "wsas_sd is 0.0"),
         ({"name": 5}, "name must be text, not 5"),
         ({"season": [1.0] * 12}, r"season must be a tuple, not \[1.0"),

@@ -41,4 +41,5 @@ def figures(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
 
 def percent(figure: tuple[float, float], digits: int = 1) -> str:
     """A share as a percentage with its error: ``"12.3 ± 0.4%"``."""
-    return f"{shown(100 * figure[0], 100 * figure[1], digits)}%"
+    text = shown(100 * figure[0], 100 * figure[1], digits)
+    return text if np.isnan(figure[0]) else f"{text}%"

@@ -20,7 +20,9 @@ from ter.simulation.studies.study import Replicate, check_counts, check_study, u
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-(_COUNT, _EVERYBODY, _SQUARED, _QUARTILE, _FLAGGED, _WRONG, _GOOD, _POOR, _MISSED, _RELIABILITY) = range(10)
+(_COUNT, _EVERYBODY, _SQUARED, _QUARTILE, _CHANCE, _FLAGGED, _WRONG, _GOOD, _POOR, _MISSED, _RELIABILITY) = (
+    range(11)
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class GateStudy:
             _MISSED: poor & ~flagged,
             _RELIABILITY: posterior.reliability,
         }
-        sums = np.zeros((2 * len(self.gates) - 1, 10))
+        sums = np.zeros((2 * len(self.gates) - 1, 11))
         for k, gate in enumerate(self.gates):
             passed = completed >= gate
             wrong = np.zeros(J, np.bool_)
@@ -87,6 +89,7 @@ class GateStudy:
                 for column, values in columns.items():
                     sums[cell, column] = np.asarray(values, np.float64)[chosen].sum()
                 sums[cell, _QUARTILE] = wrong[chosen].sum()
+                sums[cell, _CHANCE] = wrong_by_chance(int(passed.sum())) * chosen.sum()
                 sums[cell, _EVERYBODY] = J
         return Replicate(sums)
 
@@ -94,10 +97,11 @@ class GateStudy:
         """Figures for each gate (``completed_to`` empty), and for those between it and the next gate.
 
         ``rated``: share of all therapists. ``error``: root mean square of TER less truth, points.
-        ``wrong_quartile``: share in another quartile, of those rated, than they belong to; pure chance gives
-        0.75. ``wrong_flag``: share of the offers of support that go to therapists truly at or above the
-        minimum; ``flagged_good``: share of these therapists who get one. ``missed``: share of those truly
-        below the minimum who get none. ``reliability``: mean, as stated.
+        ``wrong_quartile``: share in another quartile, of those rated, than they belong to;
+        ``wrong_quartile_by_chance``: what pure chance gives, 0.75 but where few are rated. ``wrong_flag``:
+        share of the offers of support that go to therapists truly at or above the minimum;
+        ``flagged_good``: share of these therapists who get one. ``missed``: share of those truly below the
+        minimum who get none. ``reliability``: mean, as stated.
         """
         first = [*self.gates, *self.gates[:-1]]
         last = [*([None] * len(self.gates)), *(gate - 1 for gate in self.gates[1:])]
@@ -111,6 +115,7 @@ class GateStudy:
                 Statistic("rated", ratio(_COUNT, _EVERYBODY), _EVERYBODY),
                 Statistic("error", root_ratio(_SQUARED, _COUNT)),
                 Statistic("wrong_quartile", ratio(_QUARTILE, _COUNT)),
+                Statistic("wrong_quartile_by_chance", ratio(_CHANCE, _COUNT)),
                 Statistic("flagged", ratio(_FLAGGED, _COUNT)),
                 Statistic("wrong_flag", ratio(_WRONG, _FLAGGED), _FLAGGED),
                 Statistic("flagged_good", ratio(_WRONG, _GOOD), _GOOD),
@@ -124,10 +129,12 @@ class GateStudy:
         lines = []
         for gate in self.gates:
             found = figures(table[(table["completed_from"] == gate) & table["completed_to"].isna()])
+            chance = 100 * found["wrong_quartile_by_chance"][0]
+            by_chance = "" if np.isnan(chance) else f" ({chance:.0f}% by chance)"
             lines.append(
                 f"A gate at {gate} rates {percent(found['rated'])} of therapists; the TER is off by "
                 f"{shown(*found['error'], 1)} points, and {percent(found['wrong_quartile'])} stand in a "
-                f"wrong quartile (75% by chance). Of the offers of support {percent(found['wrong_flag'])} "
+                f"wrong quartile{by_chance}. Of the offers of support {percent(found['wrong_flag'])} "
                 f"go to therapists who are truly at or above {self.minimum:g}; "
                 f"{percent(found['missed'])} of those truly below get none."
             )
@@ -138,3 +145,9 @@ def quartiles(values: FloatArray) -> NDArray[np.int64]:
     """The quarter (0 to 3) in which each value ranks."""
     rank = np.argsort(np.argsort(values, kind="stable"), kind="stable")
     return np.asarray(4 * rank // max(values.size, 1), np.int64)
+
+
+def wrong_by_chance(n: int) -> float:
+    """The share of n values that a random order puts in a wrong quarter: 0 of one alone, 0.75 of many."""
+    sizes = np.bincount(quartiles(np.arange(n, dtype=np.float64)), minlength=4)
+    return float(1.0 - ((sizes / max(n, 1)) ** 2).sum())

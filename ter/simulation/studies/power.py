@@ -18,7 +18,7 @@ from ter.models.newton import maximise
 from ter.ratings.tabulated import cdf_at
 from ter.simulation.checks import check_number
 from ter.simulation.scenario import Scenario
-from ter.simulation.studies.bands import band_frame, band_name, band_of, shown
+from ter.simulation.studies.bands import band_frame, band_name, band_of, percent
 from ter.simulation.studies.designs import design_of, encoder_of
 from ter.simulation.studies.draws import draw_network
 from ter.simulation.studies.monte_carlo import Statistic, ratio, sums_by_cell, tabulate
@@ -37,6 +37,8 @@ FloatArray = NDArray[np.float64]
 #: chi-square with one degree of freedom, since half of the time an SD of zero is estimated as zero (Self and
 #: Liang 1987).
 CRITICAL: Final = 2.705543454095404
+#: Therapists of whom a sentence gives a share.
+FEWEST: Final = 10
 #: What small networks are adjusted for: more would take more patients than they have.
 ADJUSTED_FOR: Final = ("phq9_first", "gad7_first")
 _RESIDUAL: Final = np.pi**2 / 3.0
@@ -167,7 +169,9 @@ class PowerStudy:
         below = table[table["statistic"] == "seen_below"]
         for points in self.points:
             parts = [
-                f"{shown(100 * row['estimate'], 100 * row['mcse'], 0)}% with {band_name(row)}"
+                f"{percent((row['estimate'], row['mcse']), 0)} with {band_name(row)}"
+                if row["n"] >= FEWEST
+                else f"too few to say with {band_name(row)}"
                 for _, row in below[below["points_below"] == points].iterrows()
             ]
             lines.append(
@@ -180,7 +184,7 @@ class PowerStudy:
             if icc == 0:
                 lines.append(
                     "Where therapists are all alike, the test says that they differ in "
-                    f"{100 * rows['estimate'].mean():.1f}% of networks (5% are meant to)."
+                    f"{percent(_mean_of(rows))} of networks (5% are meant to)."
                 )
                 continue
             enough = rows[rows["estimate"] >= 0.8]
@@ -190,6 +194,11 @@ class PowerStudy:
                 f"(therapists × completed treatments) {', '.join(sizes) or 'none of these sizes'}."
             )
         return lines
+
+
+def _mean_of(rows: pd.DataFrame) -> tuple[float, float]:
+    """The mean of shares of networks that were drawn apart, and its Monte Carlo standard error."""
+    return float(rows["estimate"].mean()), float(np.sqrt((rows["mcse"] ** 2).sum(skipna=False)) / len(rows))
 
 
 def small_network(scenario: Scenario, icc: float, therapists: int, patients: int) -> Scenario:

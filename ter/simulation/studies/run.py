@@ -21,6 +21,8 @@ from ter.simulation.studies.store import ReplicateStore, open_store
 from ter.simulation.studies.study import Replicate, Study, identity_of
 
 MOST_REPLICATES: Final = 10_000_000
+#: Fewer therapists do not tell how far therapists differ, as engine "ml" takes for granted.
+FEWEST_FOR_ML: Final = 100
 #: Tasks a worker in a round, where a backend gives its results all at once.
 _TASKS_A_ROUND: Final = 4
 
@@ -63,6 +65,13 @@ class StudyResult:
             if self.not_converged
             else ""
         )
+        therapists = self.study.scenario.network.n_therapists
+        if self.study.engine == "ml" and therapists < FEWEST_FOR_ML:
+            lines.append(
+                f'Engine "ml" takes its estimates of the SDs for the truth. With {therapists} therapists '
+                "they err: its intervals are too short, and offers of support come too easily. Published "
+                'ratings are those of engine "fast".'
+            )
         lines.append(
             f'{self.replicates:,} replicates{left}; engine "{self.study.engine}"; scenario '
             f"{self.study.scenario.name}; seed {self.seed}. "

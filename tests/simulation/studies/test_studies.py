@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import permutations
 from types import SimpleNamespace
 
 import numpy as np
@@ -144,6 +145,27 @@ def test_a_gate_lets_through_what_was_counted_by_hand(monkeypatch):
     assert of(table, "wrong_quartile", **everybody) == 6 / 8
     # Of the last four: 2 3 0 1 and 1 2 0 3.
     assert of(table, "wrong_quartile", completed_from=20, completed_to=None) == 3 / 4
+    assert of(table, "wrong_quartile_by_chance", **everybody) == 3 / 4
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_wrong_quarters_by_chance_are_those_of_all_orders(n):
+    rank = np.arange(n, dtype=float)
+    wrong = [(gate.quartiles(np.array(order)) != gate.quartiles(rank)).mean() for order in permutations(rank)]
+    assert gate.wrong_by_chance(n) == pytest.approx(np.mean(wrong), abs=1e-12)
+
+
+def test_engine_ml_of_few_therapists_comes_with_a_warning():
+    few = GateStudy(small_scenario())
+    assert "With 20 therapists" in run_study(few, 2).summary()
+    many = GateStudy(small_scenario(n_therapists=100, mean_caseload=10.0))
+    assert "intervals are too short" not in run_study(many, 2).summary()
+
+
+def test_power_says_nothing_of_few_therapists():
+    text = run_study(PowerStudy(small_scenario(), therapists=(5,), patients=(5,)), 2).summary()
+    assert "too few to say with" in text
+    assert "unknown" not in text
 
 
 def test_quartiles_split_as_evenly_as_can_be():

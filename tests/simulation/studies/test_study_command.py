@@ -112,6 +112,7 @@ def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, monkeypa
     [
         ("replicats = 3", 'did you mean "replicates"'),
         ("[settings]\ngate = [5]", 'did you mean "gates"'),
+        ("gates = [5]", r"gates is of the study gate alone: put it below \[settings\]"),
         ('replicates = "many"', "replicates must be a whole number"),
         ("settings = 5", "settings must be a table"),
         ("[settings]\ngates = 5", "gates must be a tuple"),

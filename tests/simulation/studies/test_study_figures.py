@@ -275,7 +275,7 @@ def test_bars_of_coverage_where_all_networks_say_the_same():
             "n": [6, 6, 2, 90, 800],
         }
     )
-    drawn = study_figures._coverage_errors(rows, 20)
+    drawn = study_figures._share_errors(rows, 20)
     # The last has many therapists, and no more than 20 networks.
     for k, (inside, n) in {0: (6, 6), 1: (0, 6), 2: (1, 2), 4: (20, 20)}.items():
         interval = binomtest(inside, n).proportion_ci(level, method="wilson")
