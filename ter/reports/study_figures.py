@@ -149,7 +149,7 @@ def power_differ(result: StudyResult, ax: Axes) -> Axes:
 def coverage(result: StudyResult, ax: Axes) -> Axes:
     """Draw how often intervals hold the truth against how often they should."""
     table = result.table[result.table["statistic"] == "coverage"]
-    frame(ax, "Probability of the interval, percent", "Coverage less that, points", grid="y")
+    frame(ax, "Probability of the interval, percent", "Coverage less that probability, points", grid="y")
     ax.axhline(0, color=INK, linestyle=DASHED, linewidth=1.0)
     words = {"therapist_sd": "therapists' SD", "service_sd": "services' SD", "coefficients": "coefficients"}
     groups = [
@@ -261,7 +261,7 @@ DRAWINGS: Final[dict[str, tuple[Drawing, ...]]] = {
     RawVersusTerStudy.NAME: (raw_versus_ter, raw_example),
 }
 _SIZE: Final = (5.6, 4.2)
-_BARS: Final = "Bars: two Monte Carlo standard errors to either side"
+_BARS: Final = "Thin bars: two Monte Carlo standard errors to either side"
 
 
 def study_figure(result: StudyResult) -> Figure:
