@@ -61,8 +61,11 @@ def run(
             written = stream_simulation(chosen, seed, out, overwrite=overwrite, progress=progress.count)
         typer.echo(f"{chosen.network.n_therapists:,} therapists, {written:,} episodes: {out}")
         return
-    simulation = simulated(chosen, seed, sessions=sessions)
-    write_simulation(simulation, out, overwrite=overwrite)
+    with shown() as progress:
+        progress.step("Simulating the therapists")
+        simulation = simulated(chosen, seed, sessions=sessions)
+        progress.step("Writing the tables")
+        write_simulation(simulation, out, overwrite=overwrite)
     typer.echo(
         f"{len(simulation.therapists):,} therapists, {len(simulation.services):,} services, "
         f"{len(simulation.episodes):,} episodes: {out}"

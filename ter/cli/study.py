@@ -58,8 +58,16 @@ def run(
 ) -> None:
     """Simulate, fit and rate many times, to learn what ratings can tell.
 
+    \b
+    reliability: how far a rating is to be trusted, by completed treatments.
+    gate: what a gate at another number of them would let through.
+    power: what it takes to see that a therapist is below, or that therapists differ.
+    coverage: whether intervals hold the truth as often as they say.
+    calibration: whether an engine's posterior is what it says it is.
+    raw_versus_ter: how often raw recovery rates mislead where TERs do not.
+
     Stop it with Ctrl-C when you like: the same command goes on where it stopped.
-    """
+    """  # noqa: D301  click keeps lines after a backspace
     from ter.jobs.study import run_study_job
     from ter.settings.study import StudyRequest
 

@@ -26,7 +26,7 @@ from ter.simulation.studies.designs import design_of, encoder_of
 from ter.simulation.studies.draws import draw_network
 from ter.simulation.studies.rated import StudyEngine, one_thread, solve_design
 from ter.simulation.studies.study import Replicate, check_study
-from ter.simulation.studies.uniformity import outside_band, simultaneous_band
+from ter.simulation.studies.uniformity import ecdf, outside_band, points_of, simultaneous_band
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -127,8 +127,8 @@ class CalibrationStudy:
         ``mean`` (1/2), ``spread`` (SD in units of a uniform's, 1), ``largest`` (largest deviation of the
         distribution function) and ``ks_p`` (its p-value, of the Kolmogorov-Smirnov test), ``chi2_p`` (p-value
         of the chi-squared test on 20 bins, fewer for fewer than 100 replicates), ``outside`` (share of the
-        distribution function outside the simultaneous band, 0), and the distribution function ``ecdf`` at
-        0.05, 0.1, ...
+        distribution function outside the simultaneous band, 0), and the distribution function ``ecdf`` where
+        the band is: at 0.01, 0.02, ..., of fewer than 100 replicates R at 1 / R, 2 / R, ...
         """
         from scipy.stats import chisquare, kstest
 
@@ -148,8 +148,8 @@ class CalibrationStudy:
                 ("chi2_p", chisquare(np.histogram(p, bins, (0.0, 1.0))[0]).pvalue, np.nan, np.nan),
                 ("outside", outside_band(p, low, high), np.nan, np.nan),
             ]
-            for at in np.arange(1, 20) / 20:
-                share = float((p <= at).mean())
+            points = points_of(R)
+            for at, share in zip(points, ecdf(p, points), strict=True):
                 figures.append(("ecdf", share, np.sqrt(share * (1.0 - share) / R), at))
             rows += [
                 {
