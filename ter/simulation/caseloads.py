@@ -29,7 +29,7 @@ from ter.simulation.scenario import Scenario, check_scenario
 IntArray = NDArray[np.int64]
 
 LARGEST_SEED = 2**64 - 1
-#: Of what is drawn of an episode, and of its row in the table, about: what `Room` is asked for.
+#: About: of what is drawn of an episode, of its row in the table, and of an appointment's while it is made.
 BYTES_A_RECORD, BYTES_AN_EPISODE, BYTES_AN_APPOINTMENT = 40, 320, 200
 # Parts a thread: more would take longer to begin than they save.
 _PARTS = 4
@@ -215,11 +215,14 @@ def _memory_for(setup: Setup, sessions: bool) -> Iterator[None]:
             raise MemoryError
         yield
     except MemoryError as error:
-        beside = " with their appointments" if sessions else ""
+        beside, way = (
+            (" with their appointments", "Leave the sessions out, or simulate some therapists at a time.")
+            if sessions
+            else ("", "Stream them: ter.simulation.stream_simulation, or --stream on the command line.")
+        )
         raise OptionError(
             f"There is not enough memory for {episodes:,} episodes{beside} at once, which take about "
-            f"{episodes * size / 1e9:,.1f} GB. "
-            "Stream them into a file: ter.simulation.stream_simulation, or --stream on the command line."
+            f"{episodes * size / 1e9:,.1f} GB. {way}"
         ) from error
 
 
