@@ -543,4 +543,4 @@ def test_no_network_with_appointments_is_refused_that_would_fit():
     held = sessions.memory_usage(deep=True).sum() / len(sessions)
     # Beside the table, what it is made of: eight numbers of four bytes, and words before they are one column.
     # pandas before its third version holds more.
-    assert caseloads.BYTES_AN_APPOINTMENT < 2 * held
+    assert 2 * held > caseloads.BYTES_AN_APPOINTMENT
