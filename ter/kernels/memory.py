@@ -24,10 +24,12 @@ _TABLES = "tables"
 
 
 def _gathering() -> str | None:
-    """Give the attribute that lets LLVM look several numbers up at once, where it is needed.
+    """Give the attribute by which LLVM takes several patients at once that look up, where it is needed.
 
-    Of most processors with AVX2 alone LLVM thinks that they are slow at it. It then compiles a loop that
-    looks up and computes one patient at a time, which takes half as long again.
+    Of most processors with AVX2 alone LLVM thinks that they are slow at looking several numbers up at once.
+    It then compiles a loop that looks up and computes one patient at a time, which takes half as long again.
+    The numbers themselves are loaded one by one all the same, as what calls the loop has no such attribute:
+    such processors' own instruction for it is no faster.
     """
     if config.CPU_NAME or config.CPU_FEATURES:  # type: ignore[attr-defined]
         return None  # somebody chose for what to compile

@@ -7,6 +7,7 @@ networks, which all say the same, they are Wilson's interval.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -57,6 +58,16 @@ _STYLE: Final[Any] = {
 }
 
 
+@dataclass(frozen=True)
+class _Look:
+    """How a series of points looks, and what it is called."""
+
+    colour: str
+    marker: str
+    label: str
+    line: bool = True
+
+
 def reliability(result: StudyResult, ax: Axes) -> Axes:
     """Draw stated and true reliability against completed treatments, beside the closed form."""
     table = result.table
@@ -66,8 +77,10 @@ def reliability(result: StudyResult, ax: Axes) -> Axes:
         return nothing(ax, "No therapist in any band")
     formula = _series(table, "formula")["estimate"].to_numpy(float)
     ax.plot(number, formula, color=MUTED, linestyle=DASHED, linewidth=1.2, label="closed form, recovery of ½")
-    _points(ax, number, _series(table, "true"), WARM, "s", "true", line=False)
-    _points(ax, number, _series(table, "stated"), ACCENT, "o", "stated")
+    for look in (_Look(WARM, "s", "true", line=False), _Look(ACCENT, "o", "stated")):
+        rows = _series(table, look.label)
+        error = 2.0 * rows["mcse"].fillna(0.0).to_numpy(float)
+        _points(ax, number, rows["estimate"].to_numpy(float), error, look)
     needed = table[table["statistic"] == "needed_stated"].dropna(subset=["estimate"])
     for _, row in needed.iterrows():
         ax.plot([row["estimate"]] * 2, [0, row["level"]], color=INK, linestyle=DOTTED, linewidth=1.0)
@@ -96,7 +109,7 @@ def gate(result: StudyResult, ax: Axes) -> Axes:
     gates = _series(table, "rated")["completed_from"].to_numpy(int)
     x = np.arange(gates.size, dtype=float)
     for k, (name, label, colour, marker) in enumerate(words):
-        _shares(result, ax, x + 0.06 * (k - 1), _series(table, name), colour, marker, label)
+        _shares(result, ax, x + 0.06 * (k - 1), _series(table, name), _Look(colour, marker, label))
     chance = 100 * _series(table, "wrong_quartile_by_chance")["estimate"].to_numpy(float)
     ax.plot(x, chance, color=MUTED, linestyle=DASHED, linewidth=1.0, label="in a wrong quartile by chance")
     rated = 100 * _series(table, "rated")["estimate"].to_numpy(float)
@@ -122,7 +135,7 @@ def power_below(result: StudyResult, ax: Axes) -> Axes:
         rows = table[table["points_below"] == below]
         shade = _SHADES[min(k, len(_SHADES) - 1)]
         label = "exactly at the minimum" if below == 0 else f"truly {below:g} points below"
-        _shares(result, ax, np.arange(len(rows)) + 0.04 * k, rows, shade, _MARKERS[k % 4], label)
+        _shares(result, ax, np.arange(len(rows)) + 0.04 * k, rows, _Look(shade, _MARKERS[k % 4], label))
     bands = table[table["points_below"] == points[0]]
     ax.set_xticks(range(len(bands)), [band_name(row) for _, row in bands.iterrows()])
     ax.set_ylim(0, 105)
@@ -138,7 +151,8 @@ def power_differ(result: StudyResult, ax: Axes) -> Axes:
     for k, therapists in enumerate(np.unique(chosen["therapists"].astype(int))):
         rows = chosen[chosen["therapists"] == therapists]
         x = rows["patients"].to_numpy(float)
-        _shares(result, ax, x, rows, _SHADES[min(k, 3)], _MARKERS[k % 4], f"{therapists} therapists")
+        look = _Look(_SHADES[min(k, 3)], _MARKERS[k % 4], f"{therapists} therapists")
+        _shares(result, ax, x, rows, look)
     ax.axhline(80, color=MUTED, linestyle=DASHED, linewidth=1.0, label="enough: 80%")
     ax.set_xticks(np.unique(chosen["patients"].astype(int)))
     ax.set_ylim(0, 105)
@@ -164,7 +178,8 @@ def coverage(result: StudyResult, ax: Axes) -> Axes:
         ter = label.startswith("TER")
         colour = _SHADES[min(k, 3)] if ter else WARM
         x = np.arange(len(levels)) + 0.1 * (k - len(groups) / 2)
-        _shares(result, ax, x, rows, colour, "o" if ter else "sD^"[k % 3], label, above="level", line=False)
+        look = _Look(colour, "o" if ter else "sD^"[k % 3], label, line=False)
+        _shares(result, ax, x, rows, look, above="level")
     ax.set_xticks(range(len(levels)), [f"{100 * level:g}" for level in levels])
     return _legend(ax, "upper center", below=True)
 
@@ -201,8 +216,8 @@ def raw_versus_ter(result: StudyResult, ax: Axes) -> Axes:
     if np.isnan(highest).all():
         return nothing(ax, "No pairs of therapists with enough completed treatments")
     x = np.arange(len(raw), dtype=float)
-    _shares(result, ax, x - 0.03, raw, WARM, "s", "by raw recovery rate")
-    _shares(result, ax, x + 0.03, ter, ACCENT, "o", "by TER")
+    _shares(result, ax, x - 0.03, raw, _Look(WARM, "s", "by raw recovery rate"))
+    _shares(result, ax, x + 0.03, ter, _Look(ACCENT, "o", "by TER"))
     names = [
         f"{a:g} or more" if np.isnan(b) else f"{a:g}–{b:g}"
         for a, b in zip(raw["gap_from"], raw["gap_to"], strict=True)
@@ -370,63 +385,30 @@ def _share_errors(rows: pd.DataFrame, networks: int) -> FloatArray:
     return np.where(mcse > 0, 2.0 * mcse, np.maximum(wilson, 0.0))
 
 
-def _points(
-    ax: Axes,
-    x: NDArray[Any],
-    rows: pd.DataFrame,
-    colour: str,
-    marker: str,
-    label: str,
-    *,
-    line: bool = True,
-) -> None:
-    """Draw estimates with bars of two Monte Carlo standard errors."""
-    error = 2.0 * rows["mcse"].fillna(0.0).to_numpy(float)
-    _bars(ax, x, rows["estimate"].to_numpy(float), error, colour, marker, label, line)
+def _points(ax: Axes, x: NDArray[Any], y: FloatArray, error: FloatArray, look: _Look) -> None:
+    ax.errorbar(
+        x,
+        y,
+        yerr=error,
+        color=look.colour,
+        marker=look.marker,
+        markersize=5,
+        elinewidth=1.4,
+        linewidth=1.4,
+        linestyle="-" if look.line else "none",
+        label=look.label,
+    )
 
 
 def _shares(
-    result: StudyResult,
-    ax: Axes,
-    x: NDArray[Any],
-    rows: pd.DataFrame,
-    colour: str,
-    marker: str,
-    label: str,
-    *,
-    above: str | None = None,
-    line: bool = True,
+    result: StudyResult, ax: Axes, x: NDArray[Any], rows: pd.DataFrame, look: _Look, above: str | None = None
 ) -> None:
     """Draw shares in percent, or how far they lie above another column, with bars."""
     share = rows["estimate"].to_numpy(float)
     if above is not None:
         share = share - rows[above].to_numpy(float)
     error = _share_errors(rows, result.replicates - result.not_converged)
-    _bars(ax, x, 100.0 * share, 100.0 * error, colour, marker, label, line)
-
-
-def _bars(
-    ax: Axes,
-    x: NDArray[Any],
-    y: FloatArray,
-    error: FloatArray,
-    colour: str,
-    marker: str,
-    label: str,
-    line: bool,
-) -> None:
-    ax.errorbar(
-        x,
-        y,
-        yerr=error,
-        color=colour,
-        marker=marker,
-        markersize=5,
-        elinewidth=1.4,
-        linewidth=1.4,
-        linestyle="-" if line else "none",
-        label=label,
-    )
+    _points(ax, x, 100.0 * share, 100.0 * error, look)
 
 
 def _legend(ax: Axes, place: Place, *, below: bool = False) -> Axes:

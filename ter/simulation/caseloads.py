@@ -23,6 +23,7 @@ from ter.simulation.calendar import Calendar, day_number, make_calendar
 from ter.simulation.checks import shown
 from ter.simulation.ids import therapist_ids
 from ter.simulation.network import Roster, draw_roster
+from ter.simulation.parts import Courses
 from ter.simulation.room import Room, memory_of_machine
 from ter.simulation.scenario import Scenario, check_scenario
 
@@ -201,17 +202,23 @@ def _checked_numbers(therapists: Iterable[int], n: int) -> IntArray:
     return numbers.astype(np.int64)
 
 
+def _bytes_an_episode(courses: Courses, sessions: bool) -> float:
+    """Give the bytes that an episode takes, about, with its appointments if there are to be any."""
+    size = float(BYTES_A_RECORD + BYTES_AN_EPISODE)
+    if sessions:
+        attended = courses.completion * courses.sessions_mean + 1 - courses.completion
+        size += (attended + courses.dna_mean + courses.cancelled_mean) * BYTES_AN_APPOINTMENT
+    return size
+
+
 @contextlib.contextmanager
 def _memory_for(setup: Setup, sessions: bool) -> Iterator[None]:
     """Say how much memory the tables of a network take, where there is not as much."""
-    episodes, courses = int(setup.caseloads.n.sum()), setup.scenario.courses
-    size = BYTES_A_RECORD + BYTES_AN_EPISODE
-    if sessions:
-        attended = courses.completion * courses.sessions_mean + 1 - courses.completion
-        size += round((attended + courses.dna_mean + courses.cancelled_mean) * BYTES_AN_APPOINTMENT)
+    episodes = int(setup.caseloads.n.sum())
+    size = episodes * _bytes_an_episode(setup.scenario.courses, sessions)
     try:
         # The system grants more than it has, and ends the process that uses it.
-        if episodes * size > memory_of_machine():
+        if size > memory_of_machine():
             raise MemoryError
         yield
     except MemoryError as error:
@@ -222,7 +229,7 @@ def _memory_for(setup: Setup, sessions: bool) -> Iterator[None]:
         )
         raise OptionError(
             f"There is not enough memory for {episodes:,} episodes{beside} at once, which take about "
-            f"{episodes * size / 1e9:,.1f} GB. {way}"
+            f"{size / 1e9:,.1f} GB. {way}"
         ) from error
 
 

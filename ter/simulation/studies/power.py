@@ -37,8 +37,8 @@ FloatArray = NDArray[np.float64]
 #: chi-square with one degree of freedom, since half of the time an SD of zero is estimated as zero (Self and
 #: Liang 1987).
 CRITICAL: Final = 2.705543454095404
-#: Therapists of whom a sentence gives a share.
-FEWEST: Final = 10
+#: Of fewer therapists a sentence gives no share.
+FEWEST_TOLD: Final = 10
 #: What small networks are adjusted for: more would take more patients than they have.
 ADJUSTED_FOR: Final = ("phq9_first", "gad7_first")
 _RESIDUAL: Final = np.pi**2 / 3.0
@@ -170,7 +170,7 @@ class PowerStudy:
         for points in self.points:
             parts = [
                 f"{percent((row['estimate'], row['mcse']), 0)} with {band_name(row)}"
-                if row["n"] >= FEWEST
+                if row["n"] >= FEWEST_TOLD
                 else f"too few to say with {band_name(row)}"
                 for _, row in below[below["points_below"] == points].iterrows()
             ]

@@ -61,6 +61,8 @@ def test_figures_draw_what_the_tables_say(results):
     drawn = lines(study_figures.gate, results["gate"])
     wrong = column(results["gate"], "wrong_quartile", 100.0, completed_to=None)
     np.testing.assert_array_equal(drawn["in a wrong quartile"][:, 1], wrong)
+    chance = column(results["gate"], "wrong_quartile_by_chance", 100.0, completed_to=None)
+    np.testing.assert_array_equal(drawn["in a wrong quartile by chance"][:, 1], chance)
     drawn = lines(study_figures.power_below, results["power"])
     seen = column(results["power"], "seen_below", 100.0, points_below=10.0)
     np.testing.assert_array_equal(drawn["truly 10 points below"][:, 1], seen)
@@ -265,7 +267,7 @@ def test_the_band_of_many_replicates_is_the_one_of_the_summary():
     np.testing.assert_array_equal([low, high], simultaneous_band(100, 0.95))
 
 
-def test_bars_of_coverage_where_all_networks_say_the_same():
+def test_bars_of_shares_where_all_networks_say_the_same():
     """Against Wilson's interval of SciPy, at two standard errors."""
     level = 2 * norm.cdf(2.0) - 1
     rows = pd.DataFrame(
