@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated, Any
 
@@ -38,7 +39,9 @@ class _Commands(TyperGroup):
             if error.errno is None:
                 raise
             place = f"{error.filename}: " if error.filename else ""
-            typer.echo(f"ter: {place}{error.strerror}. Name another place, or make room there.", err=True)
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            mend = "Make room there, or name another place." if full else "Name another place."
+            typer.echo(f"ter: {place}{error.strerror}. {mend}", err=True)
             raise typer.Exit(USAGE) from error
         return result
 

@@ -45,6 +45,7 @@ def run(
     from ter.errors import OptionError
     from ter.simulation import Scenario, read_scenario, stream_simulation, write_simulation
     from ter.simulation import simulate as simulated
+    from ter.simulation.writing import files_there
 
     if (preset is None) == (scenario is None):
         raise OptionError("Name either a --preset or a --scenario file.")
@@ -61,6 +62,7 @@ def run(
             written = stream_simulation(chosen, seed, out, overwrite=overwrite, progress=progress.count)
         typer.echo(f"{chosen.network.n_therapists:,} therapists, {written:,} episodes: {out}")
         return
+    files_there(out, overwrite=overwrite)  # refused before the work, not after it
     with shown() as progress:
         progress.step("Simulating the therapists")
         simulation = simulated(chosen, seed, sessions=sessions)

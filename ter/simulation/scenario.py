@@ -11,6 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from ter.errors import OptionError
 from ter.simulation.checks import check_kind, check_text, shown
 from ter.simulation.parts import Courses, Effects, NetworkPlan
@@ -82,7 +84,8 @@ class Scenario:
         Parameters
         ----------
         **overrides
-            Each by the name it has in its part (``mean_caseload=40``), or ``name``.
+            Each by the name it has in its part (``mean_caseload=40``), or ``name``. NumPy's numbers, as loops
+            over an array give them, become Python's, which JSON can hold.
         """
         parts = [part.name for part in dataclasses.fields(self) if part.name != "name"]
         owner = {field.name: part for part in parts for field in dataclasses.fields(getattr(self, part))}
@@ -93,7 +96,7 @@ class Scenario:
             )
         changed: dict[str, Any] = {"name": overrides.pop("name", self.name)}
         for part in parts:
-            values = {key: value for key, value in overrides.items() if owner[key] == part}
+            values = {key: _plain(value) for key, value in overrides.items() if owner[key] == part}
             changed[part] = dataclasses.replace(getattr(self, part), **values)
         return Scenario(**changed)
 
@@ -155,6 +158,10 @@ class Scenario:
                 "ter.simulation.read_scenario(path) gives both."
             )
         return scenario_of(content)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 #: The parts of a scenario beside its name.

@@ -73,10 +73,12 @@ def test_simulate_writes_the_same_bytes_for_the_same_seed(tmp_path):
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "d").iterdir()}
 
 
-def test_simulate_replaces_nothing_unasked(tmp_path):
+def test_simulate_replaces_nothing_unasked_and_says_so_before_it_simulates(tmp_path, monkeypatch):
     command = ["simulate", "--preset", "essex_2017_19", "--therapists", "3", "--out", str(tmp_path)]
     assert ter_command(*command).exit_code == 0
-    assert ter_command(*command).exit_code == 2
+    with monkeypatch.context() as patch:
+        patch.setattr("ter.simulation.simulate", None)
+        assert ter_command(*command).exit_code == 2
     assert ter_command(*command, "--force").exit_code == 0
 
 

@@ -1,6 +1,7 @@
 """Exit codes, messages, and what is left when a run is stopped."""
 
 import dataclasses
+import errno
 import os
 import shlex
 import signal
@@ -167,3 +168,22 @@ def test_a_reader_that_leaves_is_no_error(files, episodes):
     )
     assert done.stdout.startswith("episode_id,")
     assert "rror" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "No space left on device. Make room there, or name another place."),
+        (errno.EACCES, "Permission denied. Name another place."),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_named_with_what_helps(tmp_path, monkeypatch, number, message):
+    def fail(*arguments, **options):
+        raise OSError(number, os.strerror(number), "data/truth.csv")
+
+    monkeypatch.setattr("ter.simulation.writing._write_csv", fail)
+    network = ["--preset", "essex_2017_19", "--therapists", "3"]
+    result = ter_command("simulate", *network, "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == f"ter: data/truth.csv: {message}"
+    assert not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import json
 
+import numpy as np
 import pytest
 
 from ter.errors import OptionError
@@ -206,6 +207,14 @@ def test_a_folder_is_no_scenario(tmp_path):
 def test_numbers_that_json_does_not_have_are_refused():
     with pytest.raises(OptionError, match="therapist_sd must be a finite number"):
         Scenario.from_json(_content().replace('"therapist_sd": 0.416', '"therapist_sd": NaN'))
+
+
+def test_numbers_of_numpy_become_those_that_json_can_hold():
+    plain = ENGLAND.replace(n_therapists=7, mean_caseload=12.5)
+    of_numpy = ENGLAND.replace(n_therapists=np.int64(7), mean_caseload=np.float32(12.5))
+    assert of_numpy.to_json() == plain.to_json()
+    with pytest.raises(OptionError, match=r"n_therapists must be a whole number, not 7\.5"):
+        ENGLAND.replace(n_therapists=np.float64(7.5))
 
 
 LEVELS = (Level("a", 0.5), Level("b", 0.4))

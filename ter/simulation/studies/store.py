@@ -11,7 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -91,17 +91,39 @@ def _read(file: TextIO, path: Path, identity: dict[str, Any]) -> dict[int, Repli
         file.write(json.dumps({"fingerprint": fingerprint_of(identity), **identity}) + "\n")
         file.flush()
         return {}
-    try:
-        head, *rest = [json.loads(line) for line in lines]
-        _refuse_other(path, head, identity)
-        return {
-            line["replicate"]: Replicate(np.array(line["sums"], np.float64), line["converged"])
-            for line in rest
-        }
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, OptionError):
+    kept: dict[int, Replicate] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            content = json.loads(line)
+            if number == 1:
+                _refuse_other(path, content, identity)
+            else:
+                kept[int(content["replicate"])] = _replicate_of(content, kept.values())
+        except OptionError:
             raise
-        raise DataError(f"{path} is damaged ({error}): delete it, and the study begins anew.") from error
+        except (ValueError, KeyError, TypeError) as error:
+            again = "delete the file, and the study begins anew"
+            if number > 1:
+                again = f"delete that line, and its replicate is run again; or {again}"
+            reason = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise DataError(f"{path} is damaged in line {number} ({reason}): {again}.") from error
+    return kept
+
+
+def _replicate_of(content: dict[str, Any], others: Iterable[Replicate]) -> Replicate:
+    """Read a replicate, whose sums have the shape of the others'; those of a fit astray do not matter."""
+    if not content["converged"]:
+        return Replicate(np.zeros(0), converged=False)
+    try:
+        sums = np.array(content["sums"], np.float64)
+    except (ValueError, TypeError) as error:
+        raise ValueError("its sums are no table of numbers") from error
+    if not np.isfinite(sums).all():
+        raise ValueError("a sum is not finite")
+    shape = next((other.sums.shape for other in others if other.converged), sums.shape)
+    if sums.shape != shape:
+        raise ValueError(f"its sums have shape {sums.shape}, those before {shape}")
+    return Replicate(sums)
 
 
 def _refuse_other(path: Path, head: dict[str, Any], identity: dict[str, Any]) -> None:

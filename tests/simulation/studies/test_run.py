@@ -117,13 +117,40 @@ def test_replicates_of_different_runs_are_not_mixed(tmp_path, monkeypatch):
         run_study(CoinStudy(), 2, seed=3, folder=tmp_path)
 
 
-def test_a_damaged_file_is_told(tmp_path):
-    run_study(CoinStudy(), 3, seed=3, folder=tmp_path)
+@pytest.mark.parametrize(
+    ("line", "of", "to", "reason"),
+    [
+        (1, '"', "", r"line 1 \(.*\): delete the file, and the study begins anew\.$"),
+        (
+            2,
+            "]}",
+            "",
+            r"line 2 \(.*delimiter.*\): delete that line, and its replicate is run again; or",
+        ),
+        (2, '"sums"', '"sum"', r"line 2 \(it has no 'sums'\)"),
+        (2, '"sums": [[', '"sums": [[1.0], [', r"line 2 \(its sums are no table of numbers\)"),
+        (2, '"sums": [[', '"sums": [[NaN, ', r"line 2 \(a sum is not finite\)"),
+        (
+            3,
+            '"sums": [[',
+            '"sums": [[1.0, ',
+            r"line 3 \(its sums have shape \(1, 3\), those before \(1, 2\)",
+        ),
+    ],
+)
+def test_a_damaged_line_is_named_and_its_replicate_can_be_run_again(tmp_path, line, of, to, reason):
+    whole = run_study(CoinStudy(), 3, seed=3, folder=tmp_path)
     path = tmp_path / REPLICATES
     lines = path.read_text().splitlines(keepends=True)
-    path.write_text(lines[0] + lines[1][:-9] + "\n" + lines[2])
-    with pytest.raises(DataError, match=r"replicates.jsonl is damaged"):
+    damaged = lines.copy()
+    damaged[line - 1] = damaged[line - 1].replace(of, to, 1)
+    assert damaged != lines
+    path.write_text("".join(damaged))
+    with pytest.raises(DataError, match=r"replicates.jsonl is damaged in " + reason):
         run_study(CoinStudy(), 3, seed=3, folder=tmp_path)
+    assert path.read_text() == "".join(damaged)
+    path.write_text("".join(damaged[: line - 1] + damaged[line:]) if line > 1 else "")
+    assert run_study(CoinStudy(), 3, seed=3, folder=tmp_path).table.equals(whole.table)
 
 
 def test_two_runs_do_not_write_to_one_file(tmp_path):
