@@ -35,7 +35,9 @@ def cdf_at(grid: FloatArray, cdf: FloatArray, x: float | FloatArray) -> FloatArr
     """
     bracket = np.clip((grid <= np.reshape(x, (-1, 1))).sum(axis=1) - 1, 0, grid.shape[1] - 2)
     width = _at(grid, bracket + 1) - _at(grid, bracket)
-    inside = _hermite(grid, cdf, bracket, np.clip((x - _at(grid, bracket)) / width, 0.0, 1.0))
+    # The grid of what is known for certain has no width.
+    along = np.divide(x - _at(grid, bracket), width, out=np.ones(len(grid)), where=width > 0)
+    inside = _hermite(grid, cdf, bracket, np.clip(along, 0.0, 1.0))
     return np.where(x < grid[:, 0], 0.0, np.where(x > grid[:, -1], 1.0, inside))
 
 
@@ -90,15 +92,15 @@ def _slope(grid: FloatArray, cdf: FloatArray, i: IntArray) -> FloatArray:
 
 def _end_slope(h: FloatArray, k: FloatArray, d: FloatArray, e: FloatArray) -> FloatArray:
     """Slope at an end, from the interval there (length h, secant d) and the next (k, e)."""
-    slope = ((2 * h + k) * d - h * e) / (h + k)
+    slope = np.divide((2 * h + k) * d - h * e, h + k, out=np.zeros(len(h)), where=h + k > 0)
     slope = np.where(slope * d <= 0, 0.0, slope)
     return np.where((d * e <= 0) & (np.abs(slope) > 3 * np.abs(d)), 3 * d, slope)
 
 
 def _secant(grid: FloatArray, cdf: FloatArray, i: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Length and secant of each row's interval i."""
+    """Length and secant of each row's interval i; 0 where it has no length."""
     h = _at(grid, i + 1) - _at(grid, i)
-    return h, (_at(cdf, i + 1) - _at(cdf, i)) / h
+    return h, np.divide(_at(cdf, i + 1) - _at(cdf, i), h, out=np.zeros(len(h)), where=h > 0)
 
 
 def _at(table: FloatArray, column: IntArray) -> FloatArray:

@@ -381,8 +381,10 @@ def _share_errors(rows: pd.DataFrame, networks: int) -> FloatArray:
     middle = (share + 2.0 / n) / (1.0 + 4.0 / n)
     half = 2.0 * np.sqrt(share * (1.0 - share) / n + 1.0 / n**2) / (1.0 + 4.0 / n)
     wilson = np.array([share - (middle - half), middle + half - share])
-    # Rounding may leave a bar of 0 a little below it.
-    return np.where(mcse > 0, 2.0 * mcse, np.maximum(wilson, 0.0))
+    # Rounding may leave a bar of 0 a little below it; two standard errors may lead beyond 0 or 1.
+    bars = np.where(mcse > 0, 2.0 * mcse, np.maximum(wilson, 0.0))
+    ends: FloatArray = np.minimum(bars, np.array([share, 1.0 - share]))
+    return ends
 
 
 def _points(ax: Axes, x: NDArray[Any], y: FloatArray, error: FloatArray, look: _Look) -> None:

@@ -163,14 +163,24 @@ class Setup:
         return out
 
 
+def check_seed(seed: int) -> None:
+    """Refuse what is no seed.
+
+    Raises
+    ------
+    OptionError
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed <= LARGEST_SEED:
+        raise OptionError(f"The seed must be a whole number from 0 to {LARGEST_SEED}, not {shown(seed)}.")
+
+
 def set_up(scenario: Scenario, seed: int, therapists: Iterable[int] | None = None) -> Setup:
     """Make a scenario ready for the kernels.
 
     Parameters are as for `simulate`, and so are errors.
     """
     check_scenario(scenario)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed <= LARGEST_SEED:
-        raise OptionError(f"The seed must be a whole number from 0 to {LARGEST_SEED}, not {shown(seed)}.")
+    check_seed(seed)
     n = scenario.network.n_therapists
     numbers = np.arange(n) if therapists is None else _checked_numbers(therapists, n)
     calendar = make_calendar(scenario.network)

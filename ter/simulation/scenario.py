@@ -104,7 +104,7 @@ class Scenario:
         """Give the true coefficients in the coding of a fit.
 
         Factors are treatment-coded against their first level in sorted order, so the intercept takes the
-        effects of those levels.
+        effects of those levels. Levels with a share of 0, which nobody has, are left out.
 
         Returns
         -------
@@ -124,15 +124,18 @@ class Scenario:
             "wait_days": e.wait,
         }
         factors = {
-            f.column: {level.name: level.effect for level in f.levels} for f in self.population.factors
+            f.column: {level.name: level.effect for level in f.levels if level.share}
+            for f in self.population.factors
         }
-        factors["problem"] = {problem.name: problem.effect for problem in self.population.problems}
+        factors["problem"] = {
+            problem.name: problem.effect for problem in self.population.problems if problem.share
+        }
         for column, effects in factors.items():
-            reference = min(name for name in effects if name)
+            # What is not recorded comes last: it is the first level where it is the only one.
+            reference, *others = sorted(effects, key=lambda level: (not level, level))
             out["intercept"] += effects[reference]
-            for name in sorted(effects, key=lambda level: (not level, level)):
-                if name != reference:
-                    out[f"{column}[{name or 'missing'}]"] = effects[name] - effects[reference]
+            for name in others:
+                out[f"{column}[{name or 'missing'}]"] = effects[name] - effects[reference]
         return out
 
     def to_json(self) -> str:

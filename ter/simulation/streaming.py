@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from ter.errors import OptionError
 from ter.measures import OUTCOME_COLUMNS
-from ter.simulation.caseloads import set_up
+from ter.simulation.caseloads import check_seed, set_up
 from ter.simulation.checks import check_count
 from ter.simulation.scenario import Scenario, check_scenario
-from ter.simulation.writing import EPISODES, new_files, write_scenario
+from ter.simulation.writing import EPISODES, check_folder, folders_to, new_files, write_scenario
 
 #: Episodes that are held at a time, about.
 ROWS = 500_000
@@ -58,8 +58,8 @@ def stream_episodes(
     Raises
     ------
     OptionError
-        If the file is there and `overwrite` is false, for another ending of its name, or for a seed or `rows`
-        out of range.
+        If the file is there and `overwrite` is false, for another ending of its name, if a folder is in its
+        place or a file in that of its folder, or for a seed or `rows` out of range.
     """
     import pyarrow.parquet as pq  # takes long, and all of `ter.simulation` loads this module
 
@@ -67,31 +67,35 @@ def stream_episodes(
     path = Path(path)
     if path.suffix.lower() not in _SUFFIXES:
         raise OptionError(f"{path} would hold Parquet; let its name end in {' or '.join(_SUFFIXES)}.")
+    if path.is_dir():
+        raise OptionError(f"{path} is a folder, where a file would be. Choose another file.")
+    check_folder(path.parent)
     if path.exists() and not overwrite:
         raise OptionError(f"{path} exists already. Choose another file, or ask for it to be overwritten.")
     check_count("rows", rows, 1, 1_000_000_000)
+    check_seed(seed)
     n_therapists = scenario.network.n_therapists
     step = max(1, min(n_therapists, int(rows / max(scenario.network.mean_caseload, 1.0))))
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.{os.getpid()}.partial")
     written = 0
-    try:
-        writer: pq.ParquetWriter | None = None
-        for first in range(0, n_therapists, step):
-            last = min(first + step, n_therapists)
-            table = _table(scenario, seed, range(first, last))
-            if writer is None:
-                writer = pq.ParquetWriter(aside, table.schema, compression="zstd")
-            writer.write_table(table)
-            written += table.num_rows
-            del table  # before there is another
-            if progress is not None:
-                progress(last, n_therapists)
-        if writer is not None:
-            writer.close()
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with folders_to(path.parent):
+        try:
+            writer: pq.ParquetWriter | None = None
+            for first in range(0, n_therapists, step):
+                last = min(first + step, n_therapists)
+                table = _table(scenario, seed, range(first, last))
+                if writer is None:
+                    writer = pq.ParquetWriter(aside, table.schema, compression="zstd")
+                writer.write_table(table)
+                written += table.num_rows
+                del table  # before there is another
+                if progress is not None:
+                    progress(last, n_therapists)
+            if writer is not None:
+                writer.close()
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
     return written
 
 
@@ -110,7 +114,7 @@ def _table(scenario: Scenario, seed: int, therapists: range) -> pa.Table:
 def stream_simulation(
     scenario: Scenario,
     seed: int,
-    folder: Path,
+    folder: str | Path,
     *,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -124,7 +128,7 @@ def stream_simulation(
     ----------
     scenario, seed, progress
         As for `stream_episodes`.
-    folder : Path
+    folder : path-like
         Made where it does not exist.
     overwrite : bool
         Whether to replace the files of an earlier simulation.
@@ -137,10 +141,9 @@ def stream_simulation(
     Raises
     ------
     OptionError
-        If files of an earlier simulation are in the folder, and `overwrite` is false; or for a seed out of
-        range.
+        As for `write_simulation`; or for a seed out of range.
     """
-    with new_files(folder, overwrite=overwrite) as aside:
+    with new_files(Path(folder), overwrite=overwrite) as aside:
         written = stream_episodes(scenario, seed, aside / EPISODES, progress=progress)
         write_scenario(scenario, seed, aside)
     return written

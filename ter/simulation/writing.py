@@ -37,20 +37,21 @@ FILES = (
 )
 
 
-def write_simulation(simulation: Simulation, folder: Path, *, overwrite: bool = False) -> list[Path]:
+def write_simulation(simulation: Simulation, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
     """Write a simulated network.
 
     The input tables (``episodes.parquet``, ``sessions.parquet`` if there are sessions,
     ``therapists.parquet``) tell nothing of the truth, and hold no derived outcomes. The truth stands beside
     them: ``truth_therapists.csv``, ``truth_services.csv``, ``truth_episodes.parquet`` (probability of
     recovery). ``scenario.json`` holds the scenario and the seed, ``SHA256SUMS`` the checksums of the rest.
-    The same simulation gives the same bytes with the same versions of pandas and pyarrow. All is written
-    aside and moved into place when it is whole: where that fails, the folder is as it was.
+    The same simulation gives the same bytes with the same versions of pandas and pyarrow; the truth may
+    differ in its last digit on another kind of processor. All is written aside and moved into place when it
+    is whole: where that fails, the folder is as it was.
 
     Parameters
     ----------
     simulation : Simulation
-    folder : Path
+    folder : path-like
         Made where it does not exist.
     overwrite : bool
         Whether to replace the files of an earlier simulation.
@@ -63,8 +64,10 @@ def write_simulation(simulation: Simulation, folder: Path, *, overwrite: bool = 
     Raises
     ------
     OptionError
-        If files of an earlier simulation are in the folder, and `overwrite` is false.
+        If files of an earlier simulation are in the folder, and `overwrite` is false; if a file is where the
+        folder would be, or a folder where a file would be.
     """
+    folder = Path(folder)
     truth = simulation.episodes[["episode_id"]].assign(probability=simulation.probability)
     known = [column for column in THERAPIST_COLUMNS if column in simulation.therapists]
     tables = {
@@ -105,20 +108,30 @@ def new_files(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises
     ------
     OptionError
-        If files of an earlier simulation are in the folder, and `overwrite` is false.
+        As for `files_there`.
     """
     there = files_there(folder, overwrite=overwrite)
-    made = not folder.exists()
     aside = folder / f".{secrets.token_hex(8)}.partial"
+    with folders_to(folder):
+        try:
+            aside.mkdir()
+            yield aside
+            _move_in(aside, there, folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def folders_to(folder: Path) -> Iterator[None]:
+    """Make a folder with those above it; what is still empty in the end is taken away again."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
-        aside.mkdir(parents=True)
-        yield aside
-        _move_in(aside, there, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        if made:
+        for place in made:
             with contextlib.suppress(OSError):
-                folder.rmdir()  # refused where there are files in it: after a success
+                place.rmdir()  # refused where there is something in it: after a success
 
 
 def _move_in(aside: Path, there: list[Path], folder: Path) -> None:
@@ -141,13 +154,38 @@ def _move_in(aside: Path, there: list[Path], folder: Path) -> None:
 
 
 def files_there(folder: Path, *, overwrite: bool) -> list[Path]:
-    """Give the files of an earlier simulation in a folder; refuse them if they may not be replaced."""
+    """Give the files of an earlier simulation in a folder.
+
+    Raises
+    ------
+    OptionError
+        If there are some and `overwrite` is false; if a file is where the folder would be, or a folder where
+        a file would be, which is not ours to replace.
+    """
+    check_folder(folder)
     there = [folder / name for name in FILES if (folder / name).exists()]
+    for path in there:
+        if path.is_dir():
+            raise OptionError(
+                f"{path} is a folder, where a file would be. Move it, or choose another folder."
+            )
     if there and not overwrite:
         raise OptionError(
             f"{there[0]} exists already. Choose another folder, or ask for it to be overwritten."
         )
     return there
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder where a file is, or below a file.
+
+    Raises
+    ------
+    OptionError
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise OptionError(f"{there} is a file, where a folder would be. Choose another folder.")
 
 
 def write_scenario(scenario: Scenario, seed: int, folder: Path) -> list[Path]:

@@ -39,6 +39,12 @@ def test_quantiles_invert_it(table, p):
     assert cdf_at(grid[None], cdf[None], float(x[0]))[0] == pytest.approx(p, abs=1e-9)
 
 
+def test_what_is_known_for_certain_has_a_grid_without_width():
+    grid, cdf = np.full((3, 5), 40.0), np.tile(np.linspace(0.0, 1.0, 5), (3, 1))
+    assert cdf_at(grid, cdf, np.array([39.9, 40.0, 40.1])).tolist() == [0.0, 1.0, 1.0]
+    assert quantile(grid, cdf, 0.05).tolist() == [40.0, 40.0, 40.0]
+
+
 def test_outside_the_grid():
     grid, cdf = np.array([[0.0, 1.0, 2.0]]), np.array([[0.001, 0.5, 0.999]])
     assert cdf_at(grid, cdf, -0.1).tolist() == [0.0]

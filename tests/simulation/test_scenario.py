@@ -351,3 +351,17 @@ def test_coefficients_by_hand():
     assert "problem[a]" not in terms and "step[2]" not in terms
     assert terms["imd_decile"] == scenario.effects.imd
     assert terms["phq9_first"] == scenario.effects.phq9
+
+
+def test_levels_that_nobody_has_are_in_no_coefficient():
+    nobody, most, few = Level("a", 0.0, 5.0), Level("b", 0.6, 0.5), Level("c", 0.4, 0.8)
+    with_it = ENGLAND.replace(factors=(Factor("step", (nobody, most, few)),)).coefficients()
+    without = ENGLAND.replace(factors=(Factor("step", (most, few)),)).coefficients()
+    assert with_it == without
+    assert with_it["step[c]"] == pytest.approx(0.3)
+
+
+def test_a_factor_that_is_never_recorded_is_in_the_intercept():
+    plain = ENGLAND.replace(factors=()).coefficients()
+    never = ENGLAND.replace(factors=(Factor("step", (Level("", 1.0, 0.25),)),)).coefficients()
+    assert never == plain | {"intercept": plain["intercept"] + 0.25}

@@ -112,6 +112,27 @@ def test_bad_sizes_are_refused(tmp_path, rows):
         stream_episodes(SCENARIO, 1, tmp_path / "episodes.parquet", rows=rows)
 
 
+def test_what_stands_in_the_way_of_a_stream_is_named_and_kept(tmp_path):
+    (tmp_path / "e.parquet").mkdir()
+    with pytest.raises(OptionError, match=r"e\.parquet is a folder, where a file would be"):
+        stream_episodes(SCENARIO, 1, tmp_path / "e.parquet", overwrite=True)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OptionError, match=r"file is a file, where a folder would be"):
+        stream_episodes(SCENARIO, 1, tmp_path / "file" / "e.parquet")
+    with pytest.raises(OptionError, match=r"file is a file, where a folder would be"):
+        stream_simulation(SCENARIO, 1, str(tmp_path / "file"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.parquet", "file"]
+
+
+@pytest.mark.parametrize("seed", ["a", -1, 2**64, 1.5])
+def test_a_bad_seed_leaves_no_folder(tmp_path, seed):
+    with pytest.raises(OptionError, match="seed must be a whole number"):
+        stream_episodes(SCENARIO, seed, tmp_path / "new" / "below" / "e.parquet")
+    with pytest.raises(OptionError, match="seed must be a whole number"):
+        stream_simulation(SCENARIO, seed, tmp_path / "new" / "below")
+    assert not list(tmp_path.iterdir())
+
+
 def test_scenario_and_checksums_are_those_of_the_whole_simulation(tmp_path):
     write_simulation(simulate(SCENARIO, 5, sessions=True), tmp_path / "whole")
     stream_simulation(SCENARIO, 5, tmp_path / "streamed")
@@ -137,9 +158,9 @@ def test_a_stream_that_breaks_off_leaves_no_new_folder(tmp_path, monkeypatch, st
     with monkeypatch.context() as patch:
         patch.setattr(streaming, step, stop)
         with pytest.raises(KeyboardInterrupt):
-            stream_simulation(SCENARIO, 5, tmp_path / "new")
+            stream_simulation(SCENARIO, 5, tmp_path / "new" / "below")
     assert not list(tmp_path.iterdir())
-    stream_simulation(SCENARIO, 5, tmp_path / "new")
+    stream_simulation(SCENARIO, 5, str(tmp_path / "new" / "below"))
 
 
 def test_a_stream_over_an_earlier_simulation_leaves_nothing_of_it(tmp_path):

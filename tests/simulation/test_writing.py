@@ -126,9 +126,28 @@ def test_writing_that_breaks_off_leaves_no_new_folder(sim, tmp_path, monkeypatch
     with monkeypatch.context() as patch:
         fail_at(patch, write, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
-            write_simulation(sim, tmp_path / "new")
+            write_simulation(sim, tmp_path / "new" / "below")
     assert not list(tmp_path.iterdir())
-    assert len(write_simulation(sim, tmp_path / "new")) == len(contents(tmp_path / "new"))
+    assert len(write_simulation(sim, tmp_path / "new" / "below")) == len(contents(tmp_path / "new" / "below"))
+
+
+def test_a_folder_may_be_text(sim, tmp_path):
+    write_simulation(sim, str(tmp_path / "out"))
+    assert (tmp_path / "out" / "episodes.parquet").exists()
+
+
+def test_what_stands_in_the_way_is_named_and_kept(sim, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OptionError, match=r"file is a file, where a folder would be"):
+            write_simulation(sim, folder, overwrite=True)
+    mine = tmp_path / "out" / "episodes.parquet" / "part.parquet"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(OptionError, match=r"episodes\.parquet is a folder, where a file would be"):
+        write_simulation(sim, tmp_path / "out", overwrite=True)
+    assert [path.read_text() for path in (tmp_path / "file", mine)] == ["mine", "mine"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "out"]
 
 
 def test_a_plain_scenario_has_no_seed(tmp_path):

@@ -20,9 +20,9 @@ from ter.errors import OptionError
 from ter.features import Design, Grouping
 from ter.models.posterior import Posterior
 from ter.ratings.tabulated import cdf_at
-from ter.simulation.checks import check_count
+from ter.simulation.checks import check_count, check_number
 from ter.simulation.scenario import Scenario
-from ter.simulation.studies.designs import design_of, encoder_of
+from ter.simulation.studies.designs import design_of, encoder_of, true_case_mix
 from ter.simulation.studies.draws import draw_network
 from ter.simulation.studies.rated import StudyEngine, one_thread, solve_design
 from ter.simulation.studies.study import Replicate, check_study
@@ -89,10 +89,15 @@ class CalibrationStudy:
         check_study(self.scenario, self.engine)
         if not isinstance(self.columns, tuple):
             raise OptionError(f"columns must be a tuple of names, not {self.columns!r}.")
+        known = [term.name for term in true_case_mix(self.scenario).terms]
+        for column in self.columns:
+            if column not in known:
+                raise OptionError(
+                    f"columns names {column!r}; the scenario's case mix has {', '.join(known)}."
+                )
         if self.caseloads != ():
             check_caseloads(self.caseloads)
-        if not 0.5 <= self.band < 1:
-            raise OptionError(f"band must be a probability from 0.5 to 1, not {self.band!r}.")
+        check_number("band", self.band, 0.5, 0.9999)
 
     @property
     def quantities(self) -> tuple[str, ...]:

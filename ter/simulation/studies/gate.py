@@ -96,8 +96,8 @@ class GateStudy:
     def summarise(self, sums: FloatArray) -> pd.DataFrame:
         """Figures for each gate (``completed_to`` empty), and for those between it and the next gate.
 
-        ``rated``: share of all therapists. ``error``: root mean square of TER less truth, points.
-        ``wrong_quartile``: share in another quartile, of those rated, than they belong to;
+        ``rated``: share of the therapists who had a patient. ``error``: root mean square of TER less truth,
+        points. ``wrong_quartile``: share in another quartile, of those rated, than they belong to;
         ``wrong_quartile_by_chance``: what pure chance gives, 0.75 but where few are rated. ``wrong_flag``:
         share of the offers of support that go to therapists truly at or above the minimum;
         ``flagged_good``: share of these therapists who get one. ``missed``: share of those truly below the
@@ -129,14 +129,23 @@ class GateStudy:
         lines = []
         for gate in self.gates:
             found = figures(table[(table["completed_from"] == gate) & table["completed_to"].isna()])
+            offers = (
+                "Nobody is offered support"
+                if np.isnan(found["wrong_flag"][0])
+                else f"Of the offers of support {percent(found['wrong_flag'])} "
+                f"go to therapists who are truly at or above {self.minimum:g}"
+            )
+            missed = (
+                "nobody is truly below"
+                if np.isnan(found["missed"][0])
+                else f"{percent(found['missed'])} of those truly below get none"
+            )
             chance = 100 * found["wrong_quartile_by_chance"][0]
             by_chance = "" if np.isnan(chance) else f" ({chance:.0f}% by chance)"
             lines.append(
                 f"A gate at {gate} rates {percent(found['rated'])} of therapists; the TER is off by "
                 f"{shown(*found['error'], 1)} points, and {percent(found['wrong_quartile'])} stand in a "
-                f"wrong quartile{by_chance}. Of the offers of support {percent(found['wrong_flag'])} "
-                f"go to therapists who are truly at or above {self.minimum:g}; "
-                f"{percent(found['missed'])} of those truly below get none."
+                f"wrong quartile{by_chance}. {offers}; {missed}."
             )
         return lines
 

@@ -169,7 +169,7 @@ class PowerStudy:
         below = table[table["statistic"] == "seen_below"]
         for points in self.points:
             parts = [
-                f"{percent((row['estimate'], row['mcse']), 0)} with {band_name(row)}"
+                f"{percent((row['estimate'], row['mcse']))} with {band_name(row)}"
                 if row["n"] >= FEWEST_TOLD
                 else f"too few to say with {band_name(row)}"
                 for _, row in below[below["points_below"] == points].iterrows()
@@ -202,7 +202,11 @@ def _mean_of(rows: pd.DataFrame) -> tuple[float, float]:
 
 
 def small_network(scenario: Scenario, icc: float, therapists: int, patients: int) -> Scenario:
-    """One service in which each therapist has `patients` treatments that are all completed."""
+    """One service in which each therapist has `patients` treatments that are all completed.
+
+    Therapists differ by their effects alone, whatever slopes on severity the scenario gives them: an `icc` of
+    0 means that they are alike.
+    """
     n = scenario.network
     return scenario.replace(
         n_therapists=therapists,
@@ -216,6 +220,7 @@ def small_network(scenario: Scenario, icc: float, therapists: int, patients: int
         completion_therapist_sd=0.0,
         end=date(min(n.end.year + 3, 2099), 12, 31),
         therapist_sd=sd_of(icc),
+        severity_slope_sd=0.0,
     )
 
 

@@ -80,7 +80,7 @@ class Rated:
 
 
 def rate_network(scenario: Scenario, engine: StudyEngine, seed: int) -> Rated:
-    """Simulate a network, fit the true model to it and rate everybody in it.
+    """Simulate a network, fit the true model to it (slopes on severity apart) and rate everybody in it.
 
     A pure function of its arguments. Ratings are those of simulated therapists, so that the gate, which is
     itself in question, is left to the study.

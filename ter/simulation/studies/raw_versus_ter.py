@@ -63,9 +63,12 @@ class RawVersusTerStudy:
         check_study(self.scenario, self.engine)
         check_count("completed", self.completed, 1, 1_000_000)
         check_increasing("gaps", self.gaps, 0, 100)
-        for value in (*self.example, self.within):
-            check_number("example and within", value, 0, 100)
-        if len(self.example) != 2 or self.example[0] <= self.example[1]:
+        if not isinstance(self.example, tuple) or len(self.example) != 2:
+            raise OptionError(f"example must be a tuple of two rates, not {self.example!r}.")
+        for name, value in (("example[0]", self.example[0]), ("example[1]", self.example[1])):
+            check_number(name, value, 0, 100)
+        check_number("within", self.within, 0, 100)
+        if self.example[0] <= self.example[1]:
             raise OptionError(f"example must be two rates, the higher first, not {self.example!r}.")
 
     def replicate(self, seed: int) -> Replicate:

@@ -163,10 +163,14 @@ class ReliabilityStudy:
         ]
         for _, row in table[table["statistic"] == "needed_stated"].iterrows():
             formula = patients_needed(row["level"], self.scenario.effects.therapist_sd)
+            needed = (
+                "is not between any two of these bands"
+                if np.isnan(row["estimate"])
+                else f"takes {shown(row['estimate'], row['mcse'], 0)} completed treatments"
+            )
             lines.append(
-                f"A reliability of {row['level']:g} takes {shown(row['estimate'], row['mcse'], 0)} completed "
-                f"treatments (closed form: {formula:.0f} patients in the model, if each recovered with "
-                "probability one half)."
+                f"A reliability of {row['level']:g} {needed} (closed form: {formula:.0f} patients in the "
+                "model, if each recovered with probability one half)."
             )
         return lines
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ter.errors import FitError, OptionError
-from ter.simulation.caseloads import LARGEST_SEED
+from ter.simulation.caseloads import check_seed
 from ter.simulation.checks import check_count
 from ter.simulation.studies.store import ReplicateStore, open_store
 from ter.simulation.studies.study import Replicate, Study, identity_of
@@ -71,6 +71,10 @@ class StudyResult:
                 f'Engine "ml" takes its estimates of the SDs for the truth. With {therapists} therapists '
                 "they err: its intervals are too short, and offers of support come too easily. Published "
                 'ratings are those of engine "fast".'
+            )
+        if self.study.scenario.effects.severity_slope_sd:
+            lines.append(
+                "Therapists' slopes on severity are in the truth of this scenario, not in the fitted model."
             )
         lines.append(
             f'{self.replicates:,} replicates{left}; engine "{self.study.engine}"; scenario '
@@ -147,8 +151,8 @@ def run_study(
         If fewer than two replicates converged.
     """
     check_replicates(replicates)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
-        raise OptionError(f"The seed must be a whole number from 0 to {LARGEST_SEED}, not {seed!r}.")
+    check_seed(seed)
+    seed = int(seed)  # NumPy's would not go into the file
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs == 0):
         raise OptionError(f"jobs must be a whole number of workers, or -1 for all cores, not {jobs!r}.")
     with _store(folder, study, seed) as store:

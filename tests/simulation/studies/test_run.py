@@ -153,6 +153,11 @@ def test_a_damaged_line_is_named_and_its_replicate_can_be_run_again(tmp_path, li
     assert run_study(CoinStudy(), 3, seed=3, folder=tmp_path).table.equals(whole.table)
 
 
+def test_a_seed_of_numpy_is_the_same_seed(tmp_path):
+    run_study(CoinStudy(), 2, seed=np.int64(3), folder=tmp_path)
+    assert run_study(CoinStudy(), 3, seed=3, folder=tmp_path).seed == 3
+
+
 def test_two_runs_do_not_write_to_one_file(tmp_path):
     from ter.simulation.studies.store import open_store
     from ter.simulation.studies.study import identity_of

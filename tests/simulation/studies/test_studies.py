@@ -168,6 +168,23 @@ def test_power_says_nothing_of_few_therapists():
     assert "unknown" not in text
 
 
+def test_what_no_network_tells_is_said_in_words():
+    nobody = GateStudy(small_scenario(), gates=(10,), minimum=1.0)
+    text = run_study(nobody, 2).summary()
+    assert "Nobody is offered support; nobody is truly below." in text
+    few = ReliabilityStudy(small_scenario(), completed=(5, 10), levels=(0.99,))
+    text = run_study(few, 2).summary()
+    assert "A reliability of 0.99 is not between any two of these bands (closed form: " in text
+    assert "unknown" not in text
+
+
+def test_slopes_that_no_study_fits_are_said():
+    told = "not in the fitted model"
+    steep = small_scenario(n_therapists=100, severity_slope_sd=0.3)
+    assert told in run_study(GateStudy(steep), 2).summary()
+    assert told not in run_study(GateStudy(small_scenario()), 2).summary()
+
+
 def test_quartiles_split_as_evenly_as_can_be():
     assert gate.quartiles(np.array([3.0, 1.0, 2.0, 0.0])).tolist() == [3, 1, 2, 0]
     assert np.bincount(gate.quartiles(np.random.default_rng(1).random(10))).tolist() == [3, 2, 3, 2]
@@ -254,6 +271,14 @@ def test_small_networks_are_as_large_as_they_say():
     assert (drawn.n_completed == 10).all()
     assert np.unique(drawn.service).size == 1
     assert scenario.effects.therapist_sd == pytest.approx(0.416, abs=0.001)
+
+
+def test_therapists_of_small_networks_differ_by_their_effects_alone():
+    steep = Scenario.preset("england_2024_25", severity_slope_sd=1.0)
+    drawn = draw_network(power.small_network(steep, 0.0, 30, 40), 1)
+    plain = draw_network(power.small_network(steep.replace(severity_slope_sd=0.0), 0.0, 30, 40), 1)
+    np.testing.assert_array_equal(drawn.recovered, plain.recovered)
+    assert not drawn.effect.any()
 
 
 def test_the_likelihood_ratio_is_that_of_other_software():
@@ -405,7 +430,16 @@ def test_engines_give_probabilities(engine):
         ("power", {"points": (-5.0,)}, "points"),
         ("coverage", {"levels": (0.0,)}, "levels"),
         ("calibration", {"band": 1.0}, "band"),
+        ("calibration", {"band": "x"}, "band must be a finite number, not 'x'"),
         ("calibration", {"columns": "age"}, "columns"),
+        (
+            "calibration",
+            {"columns": ("age", "foo")},
+            "columns names 'foo'; the scenario's case mix has phq9",
+        ),
+        ("calibration", {"columns": (3,)}, "columns names 3; the scenario's case mix"),
+        ("raw_versus_ter", {"example": 75}, "example must be a tuple of two rates, not 75"),
+        ("raw_versus_ter", {"example": ("a", 40.0)}, r"example\[0\] must be a finite number, not 'a'"),
         ("raw_versus_ter", {"example": (40.0, 75.0)}, "the higher first"),
         ("raw_versus_ter", {"completed": 0}, "completed"),
     ],

@@ -286,6 +286,11 @@ def test_bars_of_shares_where_all_networks_say_the_same():
     np.testing.assert_allclose(drawn[:, 3], 0.04)
 
 
+def test_bars_of_shares_end_at_0_and_1():
+    rows = pd.DataFrame({"estimate": [0.97, 0.01], "mcse": [0.05, 0.02], "n": [30, 30]})
+    np.testing.assert_allclose(study_figures._share_errors(rows, 20), [[0.1, 0.01], [0.03, 0.04]])
+
+
 @pytest.mark.parametrize("name", sorted(STUDIES))
 def test_figures_are_saved_and_their_bytes_repeat(tmp_path, results, name):
     for ending in ("svg", "png"):
