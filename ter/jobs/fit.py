@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ter.features import CaseMix
-from ter.jobs.files import new_file, refuse_existing
+from ter.files import new_file, refuse_existing
 from ter.jobs.progress import SILENT, Progress
 from ter.jobs.tables import read_tables
 from ter.models import Fit, fit

@@ -8,7 +8,7 @@ from typing import Final
 import pandas as pd
 
 from ter.errors import OptionError
-from ter.jobs.files import new_file, refuse_existing
+from ter.files import new_file, refuse_existing
 from ter.jobs.progress import SILENT, Progress
 from ter.models import load_fit
 from ter.reports.names import spreadsheet_frame

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ter.errors import DataError, OptionError
-from ter.jobs.files import new_file
+from ter.files import new_file
 from ter.jobs.progress import SILENT, Progress
 from ter.settings.study import StudyRequest
 from ter.simulation.studies import StudyResult, run_study

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 
 from ter.errors import OptionError
+from ter.files import new_file, refuse_existing
 from ter.measures import OUTCOME_COLUMNS
 from ter.simulation.caseloads import check_seed, set_up
 from ter.simulation.checks import check_count
 from ter.simulation.scenario import Scenario, check_scenario
-from ter.simulation.writing import EPISODES, check_folder, folders_to, new_files, write_scenario
+from ter.simulation.writing import EPISODES, new_files, write_scenario
 
 #: Episodes that are held at a time, about.
 ROWS = 500_000
@@ -35,7 +35,7 @@ def stream_episodes(
     The rows are those of ``simulate(scenario, seed).episodes``, in their order, without the outcome columns:
     what `write_simulation` writes as ``episodes.parquet``. Memory depends on `rows`, and on the largest
     caseload where that is larger, but not on the number of therapists. The file is written beside its place,
-    under a name that ends in ``.partial``, and moved there when it is whole.
+    under a hidden name, and moved there when it is whole.
 
     Parameters
     ----------
@@ -67,35 +67,26 @@ def stream_episodes(
     path = Path(path)
     if path.suffix.lower() not in _SUFFIXES:
         raise OptionError(f"{path} would hold Parquet; let its name end in {' or '.join(_SUFFIXES)}.")
-    if path.is_dir():
-        raise OptionError(f"{path} is a folder, where a file would be. Choose another file.")
-    check_folder(path.parent)
-    if path.exists() and not overwrite:
-        raise OptionError(f"{path} exists already. Choose another file, or ask for it to be overwritten.")
+    refuse_existing(path, overwrite=overwrite)
     check_count("rows", rows, 1, 1_000_000_000)
     check_seed(seed)
     n_therapists = scenario.network.n_therapists
     step = max(1, min(n_therapists, int(rows / max(scenario.network.mean_caseload, 1.0))))
-    aside = path.with_name(f"{path.name}.{os.getpid()}.partial")
     written = 0
-    with folders_to(path.parent):
-        try:
-            writer: pq.ParquetWriter | None = None
-            for first in range(0, n_therapists, step):
-                last = min(first + step, n_therapists)
-                table = _table(scenario, seed, range(first, last))
-                if writer is None:
-                    writer = pq.ParquetWriter(aside, table.schema, compression="zstd")
-                writer.write_table(table)
-                written += table.num_rows
-                del table  # before there is another
-                if progress is not None:
-                    progress(last, n_therapists)
-            if writer is not None:
-                writer.close()
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+    with new_file(path) as aside:
+        writer: pq.ParquetWriter | None = None
+        for first in range(0, n_therapists, step):
+            last = min(first + step, n_therapists)
+            table = _table(scenario, seed, range(first, last))
+            if writer is None:
+                writer = pq.ParquetWriter(aside, table.schema, compression="zstd")
+            writer.write_table(table)
+            written += table.num_rows
+            del table  # before there is another
+            if progress is not None:
+                progress(last, n_therapists)
+        if writer is not None:
+            writer.close()
     return written
 
 

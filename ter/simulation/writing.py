@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from ter.errors import OptionError
+from ter.files import folders_to, refuse_in_the_way
 from ter.measures import OUTCOME_COLUMNS
 from ter.schema import THERAPIST_COLUMNS
 from ter.simulation.caseloads import Simulation
@@ -121,19 +122,6 @@ def new_files(folder: Path, *, overwrite: bool) -> Iterator[Path]:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def folders_to(folder: Path) -> Iterator[None]:
-    """Make a folder with those above it; what is still empty in the end is taken away again."""
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    finally:
-        for place in made:
-            with contextlib.suppress(OSError):
-                place.rmdir()  # refused where there is something in it: after a success
-
-
 def _move_in(aside: Path, there: list[Path], folder: Path) -> None:
     """Move new files into the folder and earlier ones out of it, or none of them."""
     new = [path for name in FILES if (path := aside / name).exists()]
@@ -162,7 +150,7 @@ def files_there(folder: Path, *, overwrite: bool) -> list[Path]:
         If there are some and `overwrite` is false; if a file is where the folder would be, or a folder where
         a file would be, which is not ours to replace.
     """
-    check_folder(folder)
+    refuse_in_the_way(folder)
     there = [folder / name for name in FILES if (folder / name).exists()]
     for path in there:
         if path.is_dir():
@@ -174,18 +162,6 @@ def files_there(folder: Path, *, overwrite: bool) -> list[Path]:
             f"{there[0]} exists already. Choose another folder, or ask for it to be overwritten."
         )
     return there
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder where a file is, or below a file.
-
-    Raises
-    ------
-    OptionError
-    """
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise OptionError(f"{there} is a file, where a folder would be. Choose another folder.")
 
 
 def write_scenario(scenario: Scenario, seed: int, folder: Path) -> list[Path]:

@@ -73,7 +73,7 @@ def test_memory_does_not_grow_with_the_number_of_therapists(tmp_path):
 def test_no_file_is_replaced_unless_asked(tmp_path):
     path = tmp_path / "episodes.parquet"
     path.write_text("mine")
-    with pytest.raises(OptionError, match="exists already"):
+    with pytest.raises(OptionError, match=r"episodes\.parquet exists\. Name another file"):
         stream_episodes(SCENARIO, 1, path)
     assert path.read_text() == "mine"
     stream_episodes(SCENARIO, 1, path, overwrite=True)
@@ -114,7 +114,7 @@ def test_bad_sizes_are_refused(tmp_path, rows):
 
 def test_what_stands_in_the_way_of_a_stream_is_named_and_kept(tmp_path):
     (tmp_path / "e.parquet").mkdir()
-    with pytest.raises(OptionError, match=r"e\.parquet is a folder, where a file would be"):
+    with pytest.raises(OptionError, match=r"e\.parquet is a folder; name a file"):
         stream_episodes(SCENARIO, 1, tmp_path / "e.parquet", overwrite=True)
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OptionError, match=r"file is a file, where a folder would be"):

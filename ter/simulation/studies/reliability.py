@@ -164,7 +164,7 @@ class ReliabilityStudy:
         for _, row in table[table["statistic"] == "needed_stated"].iterrows():
             formula = patients_needed(row["level"], self.scenario.effects.therapist_sd)
             needed = (
-                "is not between any two of these bands"
+                "is reached between no two of these bands"
                 if np.isnan(row["estimate"])
                 else f"takes {shown(row['estimate'], row['mcse'], 0)} completed treatments"
             )

@@ -18,6 +18,7 @@ from typing import Any, Final, TextIO
 import numpy as np
 
 from ter.errors import DataError, OptionError
+from ter.files import refuse_in_the_way
 from ter.simulation.studies.study import Replicate, fingerprint_of
 
 REPLICATES: Final = "replicates.jsonl"
@@ -58,10 +59,12 @@ def open_store(folder: Path, identity: dict[str, Any]) -> Iterator[ReplicateStor
     Raises
     ------
     OptionError
-        If the folder holds replicates of something else, or another run is writing there.
+        If the folder holds replicates of something else, another run is writing there, or a file is in its
+        place.
     DataError
         If the file is damaged.
     """
+    refuse_in_the_way(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / REPLICATES
     with path.open("a+", encoding="utf-8", newline="\n") as file:

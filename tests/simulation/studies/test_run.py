@@ -158,6 +158,12 @@ def test_a_seed_of_numpy_is_the_same_seed(tmp_path):
     assert run_study(CoinStudy(), 3, seed=3, folder=tmp_path).seed == 3
 
 
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OptionError, match="file is a file, where a folder would be"):
+        run_study(CoinStudy(), 2, seed=3, folder=tmp_path / "file")
+
+
 def test_two_runs_do_not_write_to_one_file(tmp_path):
     from ter.simulation.studies.store import open_store
     from ter.simulation.studies.study import identity_of

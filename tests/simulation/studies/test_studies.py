@@ -174,7 +174,7 @@ def test_what_no_network_tells_is_said_in_words():
     assert "Nobody is offered support; nobody is truly below." in text
     few = ReliabilityStudy(small_scenario(), completed=(5, 10), levels=(0.99,))
     text = run_study(few, 2).summary()
-    assert "A reliability of 0.99 is not between any two of these bands (closed form: " in text
+    assert "A reliability of 0.99 is reached between no two of these bands (closed form: " in text
     assert "unknown" not in text
 
 
