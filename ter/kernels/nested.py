@@ -238,7 +238,10 @@ def service_passes(
                 for i in range(n):
                     shifted[i] += weight[k] * residual[k, at + i]
             for p in range(P):
+                # Not added up in the array: where it happens to lie would decide in which order.
+                slope = 0.0
                 for i in range(n):
-                    gradient[p] += shifted[i] * rows.X[a + i, p]
+                    slope += shifted[i] * rows.X[a + i, p]
+                gradient[p] += slope
             at += n
     return total

@@ -8,6 +8,7 @@ from networks import grouping, network, table_of
 from scipy.special import logsumexp
 
 import ter
+from ter.kernels.nested import service_passes
 from ter.kernels.rows import expit
 from ter.models.layout import arrange
 from ter.models.nested import NestedLikelihood, members_of
@@ -145,6 +146,27 @@ def test_rows_and_threads_do_not_matter(network_of_forty):
     a, b = estimates(table), estimates(table.sample(frac=1.0, random_state=1))
     np.testing.assert_array_equal(a.beta, b.beta)
     np.testing.assert_array_equal(a.u, b.u)
+
+
+def test_where_arrays_happen_to_lie_does_not_matter(network_of_forty):
+    # A loop that reads one array and adds to another is compiled twice, for arrays that may overlap and for
+    # others. Which of the two runs is decided on the spot, with room to spare: by what lies near to what.
+    layout = laid_out(network_of_forty)
+    likelihood = NestedLikelihood(layout, 7)
+    X, beta = layout.rows.X, np.array([0.1, 0.5, -0.3])
+    gradients = []
+    for gap in range(40):
+        room = np.zeros(X.size + gap + beta.size + 2)
+        placed = room[: X.size].reshape(X.shape, order="F")
+        placed[...] = X
+        gradient = room[X.size + gap :]
+        service_passes(
+            0, layout.n_outer, layout.rows._replace(X=placed), likelihood.members, likelihood.member_ptr,
+            beta, 0.5, 0.4, *likelihood.rule, *likelihood.outer_rule, np.zeros(layout.n_inner),
+            np.zeros(layout.n_outer), gradient, np.empty((layout.n_inner, 2)), np.empty((layout.n_outer, 2)),
+        )  # fmt: skip
+        gradients.append(gradient.copy())
+    np.testing.assert_array_equal(gradients, np.tile(gradients[0], (40, 1)))
 
 
 def test_a_service_effect_of_zero_is_said(network_of_forty):
