@@ -11,7 +11,7 @@ from ter.files import new_file
 from ter.jobs.progress import SILENT, Progress
 from ter.settings.study import StudyRequest
 from ter.simulation.studies import StudyResult, run_study
-from ter.simulation.studies.store import REPLICATES, differences
+from ter.simulation.studies.store import differences, empty_store
 from ter.simulation.studies.study import fingerprint_of, identity_of
 
 TABLE_CSV, TABLE_PARQUET, SUMMARY = "results.csv", "results.parquet", "summary.txt"
@@ -19,8 +19,8 @@ FIGURES: Final = ("figure.svg", "figure.png")
 #: Written last: with it a study is finished.
 FINISHED: Final = "study.json"
 
-#: Every file that a study may write.
-FILES: Final = (FINISHED, TABLE_CSV, TABLE_PARQUET, SUMMARY, *FIGURES, REPLICATES)
+#: What a study writes beside its replicates.
+RESULTS: Final = (FINISHED, TABLE_CSV, TABLE_PARQUET, SUMMARY, *FIGURES)
 
 
 def run_study_job(request: StudyRequest, progress: Progress = SILENT) -> StudyResult:
@@ -47,7 +47,8 @@ def run_study_job(request: StudyRequest, progress: Progress = SILENT) -> StudyRe
     study = request.study()
     identity = identity_of(study, request.seed)
     if request.overwrite:
-        for name in FILES:
+        empty_store(request.out)  # first: refused where another run is writing
+        for name in RESULTS:
             (request.out / name).unlink(missing_ok=True)
     _refuse_finished(request, identity)
     progress.step(f"Running {request.replicates:,} replicates of the study {request.name}", "replicates")

@@ -54,8 +54,8 @@ N_AGE_BANDS, N_PHQ9_BANDS = len(AGE_ENDS) + 1, len(PHQ9_ENDS) + 1
 MOST_MISSED = 10
 N_MISSED = 2 * (MOST_MISSED + 1) ** 2
 
-#: Patients in a block, and in a step of the loops. Blocks are filled to whole steps; what is too much is
-#: overwritten or left out.
+#: Patients of one therapist that go together where rows are written, and patients in a step of the loops, to
+#: whole ones of which blocks are filled; what is too much is overwritten or left out.
 BLOCK, STEP = 256, 16
 
 _9, _32, _LOW_32 = np.uint32(9), np.uint64(32), np.uint64(0xFFFFFFFF)

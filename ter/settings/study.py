@@ -11,8 +11,9 @@ from typing import Any, Final
 from ter.errors import OptionError
 from ter.settings.toml import read_toml, refuse_unknown
 from ter.simulation import PRESETS, Scenario, read_scenario
+from ter.simulation.caseloads import check_seed
 from ter.simulation.studies import STUDIES, Study
-from ter.simulation.studies.run import check_replicates
+from ter.simulation.studies.run import check_jobs, check_replicates
 
 #: The table of a settings file with what only this study knows.
 OWN: Final = "settings"
@@ -59,14 +60,16 @@ class StudyRequest:
     def __post_init__(self) -> None:
         if self.name not in STUDIES:
             raise OptionError(f'There is no study "{self.name}"; the studies are {", ".join(STUDIES)}.')
-        for name in ("replicates", "seed", "jobs"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise OptionError(f"{name} must be a whole number, not {value!r}.")
+        if isinstance(self.replicates, bool) or not isinstance(self.replicates, int):
+            raise OptionError(f"replicates must be a whole number, not {self.replicates!r}.")
         if not isinstance(self.overwrite, bool):
             raise OptionError(f"overwrite must be true or false, not {self.overwrite!r}.")
         # Refuses what is out of range before anything is simulated.
         check_replicates(self.replicates)
+        check_seed(self.seed)
+        check_jobs(self.jobs)
+        if self.scenario is not None and not isinstance(self.scenario, str):
+            raise OptionError(f"scenario must be a preset's name or a file, not {self.scenario!r}.")
         self.study()
 
     @classmethod
@@ -96,8 +99,9 @@ class StudyRequest:
             if key in own:
                 raise OptionError(f"{file}: {key} is of the study {name} alone: put it below [{OWN}].")
         refuse_unknown(content, known, str(file))
-        if file is not None and content.get("scenario") not in {None, *PRESETS}:
-            content["scenario"] = str(file.parent / str(content["scenario"]))
+        named = content.get("scenario")
+        if file is not None and isinstance(named, str) and named not in PRESETS:
+            content["scenario"] = str(file.parent / named)
         content |= {key: value for key, value in given.items() if value is not None}
         return cls(name=name, out=out, **content)
 

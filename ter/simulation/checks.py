@@ -50,7 +50,11 @@ def check_shares(name: str, shares: tuple[float, ...]) -> None:
 
 
 def check_distinct(name: str, values: tuple[str, ...]) -> None:
-    """Refuse names that repeat."""
+    """Refuse names that repeat, and the name that fits give to what is not recorded."""
+    if "missing" in values:
+        raise OptionError(
+            f'{name} has the name "missing", which is for what is not recorded: leave it empty.'
+        )
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
         raise OptionError(f"{name} names the same thing twice: {', '.join(map(repr, twice))}.")
@@ -60,6 +64,8 @@ def check_text(name: str, value: str) -> None:
     """Refuse what is not text."""
     if not isinstance(value, str):
         raise OptionError(f"{name} must be text, not {shown(value)}.")
+    if not value.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise OptionError(f"{name} is {shown(value)}, which holds half of a letter and cannot be written.")
 
 
 def check_kind(name: str, value: object, kind: type) -> None:

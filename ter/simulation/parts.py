@@ -142,9 +142,10 @@ class Courses:
     completion_therapist_sd : float
         Standard deviation between therapists, log-odds.
     sessions_mean, sessions_cv : float
-        Attended sessions of a completed course: a gamma distribution on the whole numbers from 2 to 40.
+        Attended sessions of a completed course: a gamma distribution on the whole numbers from 2 to 40. The
+        mean is met after the cut, a large `sessions_cv` is not.
     dna_mean, cancelled_mean : float
-        Appointments not attended, and cancelled, a course: Poisson, at most 10.
+        Appointments not attended, and cancelled, a course: Poisson, cut at 10 (so that a mean of 5 is 4.9).
     fortnightly : float
         Share of courses with an appointment every second week; the others are weekly.
     recovered, not_recovered : ScoreLine

@@ -34,7 +34,7 @@ class Problem:
         Log-odds of recovery, beside the scores.
     phq9_mean, phq9_sd, gad7_mean, gad7_sd : float
         Points, at the start: of the normal distribution whose values, rounded, count as the end of the
-        measure's range where beyond it.
+        measure's range where beyond it (up to 40 points beyond).
     measure : str
         Key of the disorder-specific anxiety measure, empty where there is none.
     measure_share : float
@@ -112,7 +112,7 @@ class Factor:
     column : str
     levels : tuple of Level
         Their shares sum to 1, and are met in the population, whatever the dependence on deprivation, age and
-        severity.
+        severity: to half a percentage point where services or therapists differ very much.
     """
 
     column: str
@@ -191,7 +191,7 @@ class Population:
         slopes of services (`service_deprivation_sd`) move shares to both ends: in England 2024-25, on average
         over services, the share of decile 1 is 0.117 for 0.1103 here, that of decile 10 is 0.075 for 0.0673.
     imd_unrecorded, wsas_unrecorded : float
-        Shares not recorded.
+        Shares not recorded; that of deciles, and their own, are met to 2**-15, of 16 random bits.
     factors : tuple of Factor
     prior_episodes : tuple of float
         Shares with 0, 1, 2, ... earlier episodes.

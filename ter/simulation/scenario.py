@@ -74,7 +74,7 @@ class Scenario:
         """
         from ter.simulation.presets import PRESETS  # the presets are scenarios: they need this class
 
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise OptionError(f"There is no preset {name!r}; the presets are {', '.join(sorted(PRESETS))}.")
         return PRESETS[name]().replace(**overrides)
 

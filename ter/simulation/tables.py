@@ -76,8 +76,9 @@ def score_shares(population: Population) -> FloatArray:
             log = np.multiply.outer(a * (2 * rho / scale), b)
             log -= (a * a / scale)[:, None]
             log -= b * b / scale
-            log -= log.max()
-            np.exp(log, out=log)
+            # Where those below are sent away, all others may be far from the likeliest.
+            log -= log.max(initial=-np.inf, where=taken_on > 0)
+            np.exp(np.minimum(log, 0.0), out=log)
             log *= taken_on
             out[k, s] = to_phq9 @ log @ to_gad7.T
     return np.asarray(out / out.sum(axis=(2, 3), keepdims=True))

@@ -180,7 +180,7 @@ def _sha256(path: Path) -> str:
 
 def scenario_to_json(scenario: Scenario, seed: int) -> str:
     """Write a scenario and a seed as one JSON text."""
-    content = {"seed": seed, "scenario": json.loads(scenario.to_json())}
+    content = {"seed": int(seed), "scenario": json.loads(scenario.to_json())}
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -353,6 +353,16 @@ def test_coefficients_by_hand():
     assert terms["phq9_first"] == scenario.effects.phq9
 
 
+def test_names_that_cannot_be_told_apart_or_written_are_refused():
+    with pytest.raises(OptionError, match="has the name \"missing\""):
+        Factor("step", (Level("missing", 0.5), Level("", 0.5)))
+    with pytest.raises(OptionError, match="half of a letter"):
+        Level("\ud800", 1.0)
+    with pytest.raises(OptionError, match=r"There is no preset \['x'\]"):
+        Scenario.preset(["x"])
+    assert Level("ŝ 中 😀\n", 1.0).name
+
+
 def test_levels_that_nobody_has_are_in_no_coefficient():
     nobody, most, few = Level("a", 0.0, 5.0), Level("b", 0.6, 0.5), Level("c", 0.4, 0.8)
     with_it = ENGLAND.replace(factors=(Factor("step", (nobody, most, few)),)).coefficients()

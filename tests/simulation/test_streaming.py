@@ -4,6 +4,7 @@ import hashlib
 import tracemalloc
 
 import numba
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -160,7 +161,7 @@ def test_a_stream_that_breaks_off_leaves_no_new_folder(tmp_path, monkeypatch, st
         with pytest.raises(KeyboardInterrupt):
             stream_simulation(SCENARIO, 5, tmp_path / "new" / "below")
     assert not list(tmp_path.iterdir())
-    stream_simulation(SCENARIO, 5, str(tmp_path / "new" / "below"))
+    stream_simulation(SCENARIO, np.uint64(5), str(tmp_path / "new" / "below"))
 
 
 def test_a_stream_over_an_earlier_simulation_leaves_nothing_of_it(tmp_path):

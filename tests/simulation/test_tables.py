@@ -1,5 +1,7 @@
 """The distributions that a scenario's tables hold."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -79,6 +81,14 @@ def test_first_scores_against_a_slow_draw():
         sd = np.sqrt(p[0, s] * (1 - p[0, s]) / keep.sum())
         assert (np.abs(drawn / keep.sum() - p[0, s]) < 5 * sd + 3e-4).all()
         assert p[0, s].sum() == pytest.approx(1)
+
+
+def test_first_scores_of_who_would_all_be_sent_away_are_those_of_the_few_left():
+    easy = Problem("easy", 1.0, 0.0, -30.0, 0.5, -30.0, 0.5)
+    population = dataclasses.replace(ENGLAND.population, problems=(easy,), below_caseness=0.0)
+    shares = t.score_shares(population)
+    np.testing.assert_allclose(shares.sum(axis=(2, 3)), 1.0)
+    assert (shares[:, :, :10, :8] == 0).all()
 
 
 def test_wsas_by_scores():

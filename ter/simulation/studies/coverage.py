@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,9 @@ from ter.models.weighted import quantiles
 from ter.ratings.tabulated import cdf_at
 from ter.simulation.scenario import Scenario
 from ter.simulation.studies.bands import band_frame, band_of, figures, shown
+from ter.simulation.studies.designs import coded_as_in_truth
 from ter.simulation.studies.monte_carlo import Statistic, ratio, sums_by_cell, tabulate
-from ter.simulation.studies.rated import Rated, StudyEngine, rate_network
+from ter.simulation.studies.rated import Rated, StudyEngine, rate_network, slopes_in_words
 from ter.simulation.studies.study import (
     Replicate,
     check_counts,
@@ -28,6 +29,9 @@ from ter.simulation.studies.study import (
 FloatArray = NDArray[np.float64]
 
 _COUNT, _COVERED, _ERROR = range(3)
+
+#: An SD that is estimated below this, log-odds, counts as zero.
+ZERO_SD: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,17 @@ class CoverageStudy:
         return Replicate(np.concatenate(sums))
 
     def _parameters(self, rated: Rated, level: float) -> FloatArray:
-        """Sums for the two SDs and the coefficients, shape (3, 3)."""
+        """Sums for the SDs and the coefficients, shape (3, 3): none of what has no truth beside it."""
         effects = self.scenario.effects
         sums = np.zeros((3, 3))
         estimate, low, high = sd_intervals(rated, level)
         for k, sd in enumerate((effects.therapist_sd, effects.service_sd)[: estimate.size]):
-            sums[k] = [1.0, low[k] <= sd <= high[k], estimate[k] - sd]
-        known = self.scenario.coefficients()
+            if sd > 0:  # an interval of an SD that is truly 0 has an end there
+                sums[k] = [1.0, low[k] <= sd <= high[k], estimate[k] - sd]
         names = rated.design.columns
+        if not coded_as_in_truth(self.scenario, names, rated.drawn):
+            return sums
+        known = self.scenario.coefficients()
         there = np.array([name in known for name in names])
         truth = np.array([known.get(name, np.nan) for name in names])
         _, low, high = coefficient_intervals(rated, level)
@@ -129,13 +136,13 @@ class CoverageStudy:
             lines.append(f"{100 * level:g}% intervals hold the truth in {', '.join(parts)}.")
         sd = figures(table[table["quantity"] == "therapist_sd"].tail(1))["mean_error"]
         lines.append(f"The therapists' SD is off by {shown(*sd, 3)} on average.")
-        return lines
+        return [*lines, *slopes_in_words(self.scenario)]
 
 
 def sd_intervals(rated: Rated, level: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Estimates of the standard deviations, and the ends of their intervals, shapes (F,).
 
-    Of engine "ml" the interval is normal in the logarithm; an SD estimated as zero has none.
+    Of engine "ml" the interval is normal in the logarithm. That of an SD estimated as zero holds zero alone.
     """
     posterior, found = rated.solved.posterior, rated.solved.estimates
     tails = ((1.0 - level) / 2.0, (1.0 + level) / 2.0)
@@ -143,8 +150,11 @@ def sd_intervals(rated: Rated, level: float) -> tuple[FloatArray, FloatArray, Fl
         low, high = quantiles(posterior.sd, posterior.weights, tails)
         return posterior.weights @ posterior.sd, low, high
     F = found.sd.size
-    half = ndtri(tails[1]) * np.sqrt(np.diag(found.covariance)[-F:])
-    return found.sd, found.sd * np.exp(-half), found.sd * np.exp(half)
+    # The ascent ends near the lowest SD as often as at it; an interval from there would reach to infinity.
+    zero = found.sd < ZERO_SD
+    half = np.where(zero, 0.0, ndtri(tails[1]) * np.sqrt(np.diag(found.covariance)[-F:]))
+    sd = np.where(zero, 0.0, found.sd)
+    return found.sd, sd * np.exp(-half), sd * np.exp(half)
 
 
 def coefficient_intervals(rated: Rated, level: float) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import compress
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ter.errors import FitError
 from ter.features import CaseMix, Design, Grouping, LearnedCaseMix, Linear, factor, linear, modelled_rows
+from ter.features.collinear import redundant
 from ter.features.terms import Term
 from ter.simulation.caseloads import simulate
 from ter.simulation.ids import service_ids, therapist_ids
@@ -33,8 +36,8 @@ NUMBERS: Final = (
 #: Episodes of the network that means, scales and levels are learned on, and its seed.
 PILOT_EPISODES: Final = 20_000
 PILOT_SEED: Final = 2**63
-#: A number larger than any that is drawn: age 95, 150 days of waiting.
-LARGEST_NUMBER: Final = 400
+#: The largest number that a scenario may draw: days of waiting.
+LARGEST_NUMBER: Final = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +134,8 @@ def _tables(scenario: Scenario, learned: LearnedCaseMix) -> list[tuple[str, Floa
 def design_of(scenario: Scenario, drawn: Drawn, encoder: Encoder, *, service: bool = True) -> Design:
     """The design of a drawn network: what `ter.features.build_design` makes of its table.
 
-    Columns that are constant in this network, such as a rare level that nobody has, are left out.
+    Columns that are constant in this network, such as a rare level that nobody has, are left out, and so is
+    one of the levels of a factor whose first level nobody has.
 
     Parameters
     ----------
@@ -140,9 +144,20 @@ def design_of(scenario: Scenario, drawn: Drawn, encoder: Encoder, *, service: bo
     encoder : Encoder
     service : bool
         Whether services have effects; never where there is one.
+
+    Raises
+    ------
+    FitError
+        If nobody is modelled.
     """
+    if not drawn.recovered.size:
+        raise FitError("Nobody completed treatment who was at caseness.")
     X, used = encoder.encode(drawn.codes)
     learned, n = encoder.learned, drawn.recovered.size
+    names = tuple(compress(learned.columns, used))
+    combined = [name for name, _ in redundant(X, names)]
+    X = X[:, [name not in combined for name in names]]
+    used &= ~np.isin(learned.columns, combined)
     services = None
     present = np.unique(drawn.service)
     if service and present.size > 1:
@@ -152,7 +167,7 @@ def design_of(scenario: Scenario, drawn: Drawn, encoder: Encoder, *, service: bo
         )
     return Design(
         X=X,
-        columns=tuple(name for name, kept in zip(learned.columns, used, strict=True) if kept),
+        columns=tuple(compress(learned.columns, used)),
         centre=learned.centre[used],
         scale=learned.scale[used],
         successes=drawn.recovered,
@@ -168,3 +183,13 @@ def design_of(scenario: Scenario, drawn: Drawn, encoder: Encoder, *, service: bo
         n_rows=n,
         left_out=(),
     )
+
+
+def coded_as_in_truth(scenario: Scenario, columns: Sequence[str], drawn: Drawn) -> bool:
+    """Whether a design's coefficients are from the levels that `Scenario.coefficients` takes them from.
+
+    They are not in a network in which nobody has the first level of a factor.
+    """
+    encoder = encoder_of(scenario)
+    _, used = encoder.encode(drawn.codes)
+    return tuple(compress(encoder.learned.columns, used)) == tuple(columns)

@@ -15,18 +15,6 @@ from ter.simulation.tables import SEVERITY_CENTRE, SEVERITY_SCALE
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-
-#: Columns of whole numbers that describe a patient.
-NUMBERS: Final = (
-    "phq9_first",
-    "gad7_first",
-    "wsas_first",
-    "age",
-    "imd_decile",
-    "prior_episodes",
-    "wait_days",
-)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,11 +14,10 @@ from ter.simulation.checks import check_number
 from ter.simulation.scenario import Scenario
 from ter.simulation.studies.bands import figures, percent, shown
 from ter.simulation.studies.monte_carlo import Statistic, ratio, root_ratio, tabulate
-from ter.simulation.studies.rated import StudyEngine, rate_network
+from ter.simulation.studies.rated import StudyEngine, rate_network, slopes_in_words
 from ter.simulation.studies.study import Replicate, check_counts, check_study, usual_network
 
 FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 (_COUNT, _EVERYBODY, _SQUARED, _QUARTILE, _CHANCE, _FLAGGED, _WRONG, _GOOD, _POOR, _MISSED, _RELIABILITY) = (
     range(11)
@@ -147,7 +146,7 @@ class GateStudy:
                 f"{shown(*found['error'], 1)} points, and {percent(found['wrong_quartile'])} stand in a "
                 f"wrong quartile{by_chance}. {offers}; {missed}."
             )
-        return lines
+        return [*lines, *slopes_in_words(self.scenario)]
 
 
 def quartiles(values: FloatArray) -> NDArray[np.int64]:

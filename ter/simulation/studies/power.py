@@ -22,7 +22,14 @@ from ter.simulation.studies.bands import band_frame, band_name, band_of, percent
 from ter.simulation.studies.designs import design_of, encoder_of
 from ter.simulation.studies.draws import draw_network
 from ter.simulation.studies.monte_carlo import Statistic, ratio, sums_by_cell, tabulate
-from ter.simulation.studies.rated import NODES, Rated, StudyEngine, one_thread, rate_network
+from ter.simulation.studies.rated import (
+    NODES,
+    Rated,
+    StudyEngine,
+    one_thread,
+    rate_network,
+    slopes_in_words,
+)
 from ter.simulation.studies.study import (
     Replicate,
     check_counts,
@@ -193,7 +200,7 @@ class PowerStudy:
                 f"At an ICC of {icc:g}, that therapists differ is seen in 80% or more of networks of "
                 f"(therapists × completed treatments) {', '.join(sizes) or 'none of these sizes'}."
             )
-        return lines
+        return [*lines, *slopes_in_words(self.scenario)]
 
 
 def _mean_of(rows: pd.DataFrame) -> tuple[float, float]:
@@ -217,6 +224,9 @@ def small_network(scenario: Scenario, icc: float, therapists: int, patients: int
         leaving=0.0,
         crossing=0.0,
         completion=1.0,
+        completion_by_age=0.0,
+        completion_by_imd=0.0,
+        completion_by_phq9=0.0,
         completion_therapist_sd=0.0,
         end=date(min(n.end.year + 3, 2099), 12, 31),
         therapist_sd=sd_of(icc),

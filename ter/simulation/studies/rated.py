@@ -104,6 +104,13 @@ def rate_network(scenario: Scenario, engine: StudyEngine, seed: int) -> Rated:
         )
 
 
+def slopes_in_words(scenario: Scenario) -> list[str]:
+    """Say where `rate_network` fits less than the truth, in one sentence or none."""
+    if not scenario.effects.severity_slope_sd:
+        return []
+    return ["Therapists' slopes on severity are in the truth of this scenario, not in the fitted model."]
+
+
 def one_thread() -> contextlib.AbstractContextManager[object]:
     """Linear algebra on one thread: its sums would otherwise depend on how many there are."""
     return _libraries().limit(limits=1)  # type: ignore[no-any-return]

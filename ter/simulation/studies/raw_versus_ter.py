@@ -15,7 +15,7 @@ from ter.simulation.scenario import Scenario
 from ter.simulation.studies.bands import figures, percent, shown
 from ter.simulation.studies.draws import true_rates
 from ter.simulation.studies.monte_carlo import Statistic, ratio, sums_by_cell, tabulate
-from ter.simulation.studies.rated import StudyEngine, rate_network
+from ter.simulation.studies.rated import StudyEngine, rate_network, slopes_in_words
 from ter.simulation.studies.study import Replicate, check_increasing, check_study, usual_network
 
 FloatArray = NDArray[np.float64]
@@ -63,6 +63,8 @@ class RawVersusTerStudy:
         check_study(self.scenario, self.engine)
         check_count("completed", self.completed, 1, 1_000_000)
         check_increasing("gaps", self.gaps, 0, 100)
+        if self.gaps[0] != 0:
+            raise OptionError(f"gaps must begin with 0, so that every pair has a place: {self.gaps!r}.")
         if not isinstance(self.example, tuple) or len(self.example) != 2:
             raise OptionError(f"example must be a tuple of two rates, not {self.example!r}.")
         for name, value in (("example[0]", self.example[0]), ("example[1]", self.example[1])):
@@ -70,6 +72,11 @@ class RawVersusTerStudy:
         check_number("within", self.within, 0, 100)
         if self.example[0] <= self.example[1]:
             raise OptionError(f"example must be two rates, the higher first, not {self.example!r}.")
+        if self.example[0] - self.example[1] <= 2 * self.within:
+            raise OptionError(
+                f"The rates of example, {self.example!r}, must lie more than twice within ({self.within:g}) "
+                "apart: a pair could else be like it the wrong way round."
+            )
 
     def replicate(self, seed: int) -> Replicate:
         """Sum up all pairs of a network, by true difference, and those that are like the example."""
@@ -97,8 +104,8 @@ class RawVersusTerStudy:
                 raw_wrong,
                 raw_gap == 0,
                 ter_wrong,
-                raw_wrong & ~ter_wrong,
-                ter_wrong & ~raw_wrong,
+                raw_wrong & (ter_gap > 0),
+                ter_wrong & (raw_gap > 0),
             ),
         )
         # Pairs like the example, the one with the higher raw rate first.
@@ -184,4 +191,5 @@ class RawVersusTerStudy:
             f"{percent(every['raw_tie'])}), the TER in {percent(every['ter_wrong'])}; the raw rate misleads "
             f"where the TER is right in {percent(every['raw_misleads'])}, and the other way round in "
             f"{percent(every['ter_misleads'])}.",
+            *slopes_in_words(self.scenario),
         ]

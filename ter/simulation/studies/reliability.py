@@ -15,7 +15,7 @@ from ter.simulation.scenario import Scenario
 from ter.simulation.studies.bands import band_frame, band_name, band_of, shown
 from ter.simulation.studies.draws import weights_of
 from ter.simulation.studies.monte_carlo import Figure, Statistic, jackknife, ratio, sums_by_cell, tabulate
-from ter.simulation.studies.rated import StudyEngine, rate_network
+from ter.simulation.studies.rated import StudyEngine, rate_network, slopes_in_words
 from ter.simulation.studies.study import (
     Replicate,
     check_counts,
@@ -172,7 +172,7 @@ class ReliabilityStudy:
                 f"A reliability of {row['level']:g} {needed} (closed form: {formula:.0f} patients in the "
                 "model, if each recovered with probability one half)."
             )
-        return lines
+        return [*lines, *slopes_in_words(self.scenario)]
 
 
 def treatments_needed(figure: Figure, levels: tuple[float, ...]) -> Callable[[FloatArray], FloatArray]:
@@ -194,6 +194,8 @@ def treatments_needed(figure: Figure, levels: tuple[float, ...]) -> Callable[[Fl
 
 def _crossings(reliability: FloatArray, number: FloatArray, levels: tuple[float, ...]) -> FloatArray:
     known = np.isfinite(reliability) & np.isfinite(number)
+    if not known.any():
+        return np.full(len(levels), np.nan)
     logit = np.maximum.accumulate(np.log(reliability[known]) - np.log1p(-reliability[known]))
     wanted = np.log(levels) - np.log1p(-np.array(levels))
     return np.asarray(np.exp(np.interp(wanted, logit, np.log(number[known]), left=np.nan, right=np.nan)))

@@ -72,10 +72,6 @@ class StudyResult:
                 "they err: its intervals are too short, and offers of support come too easily. Published "
                 'ratings are those of engine "fast".'
             )
-        if self.study.scenario.effects.severity_slope_sd:
-            lines.append(
-                "Therapists' slopes on severity are in the truth of this scenario, not in the fitted model."
-            )
         lines.append(
             f'{self.replicates:,} replicates{left}; engine "{self.study.engine}"; scenario '
             f"{self.study.scenario.name}; seed {self.seed}. "
@@ -102,6 +98,17 @@ def check_replicates(replicates: int) -> None:
             f"replicates is {replicates}, and must be 2 or more: one network alone does not tell how far "
             "chance goes (Monte Carlo error). A first look takes some 20, a figure to rely on some hundreds."
         )
+
+
+def check_jobs(jobs: int | None) -> None:
+    """Refuse a number of workers that there cannot be; None leaves it to joblib.
+
+    Raises
+    ------
+    OptionError
+    """
+    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs == 0):
+        raise OptionError(f"jobs must be a whole number of workers, or -1 for all cores, not {jobs!r}.")
 
 
 def seed_of(seed: int, number: int) -> int:
@@ -153,8 +160,7 @@ def run_study(
     check_replicates(replicates)
     check_seed(seed)
     seed = int(seed)  # NumPy's would not go into the file
-    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs == 0):
-        raise OptionError(f"jobs must be a whole number of workers, or -1 for all cores, not {jobs!r}.")
+    check_jobs(jobs)
     with _store(folder, study, seed) as store:
         missing = [number for number in range(replicates) if number not in store.kept]
         if progress is not None:

@@ -67,13 +67,7 @@ def open_store(folder: Path, identity: dict[str, Any]) -> Iterator[ReplicateStor
     refuse_in_the_way(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / REPLICATES
-    with path.open("a+", encoding="utf-8", newline="\n") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise OptionError(
-                f"Another run is writing to {path}: wait for it, or name another folder."
-            ) from error
+    with _locked(path) as file:
         kept = _read(file, path, identity)
         store = ReplicateStore(file, kept)
         try:
@@ -83,10 +77,39 @@ def open_store(folder: Path, identity: dict[str, Any]) -> Iterator[ReplicateStor
             os.fsync(file.fileno())
 
 
+def empty_store(folder: Path) -> None:
+    """Drop the replicates that a folder holds.
+
+    Raises
+    ------
+    OptionError
+        If another run is writing there.
+    """
+    path = folder / REPLICATES
+    if path.is_file():
+        with _locked(path) as file:
+            file.truncate(0)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[TextIO]:
+    with path.open("a+", encoding="utf-8", newline="\n") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OptionError(
+                f"Another run is writing to {path}: wait for it, or name another folder."
+            ) from error
+        yield file
+
+
 def _read(file: TextIO, path: Path, identity: dict[str, Any]) -> dict[int, Replicate]:
     """Read what is whole, cut off what is not, and write the identity to an empty file."""
     file.seek(0)
-    lines = file.read().splitlines(keepends=True)
+    try:
+        lines = file.read().splitlines(keepends=True)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is damaged ({error}): delete it, and the study begins anew.") from error
     if lines and not lines[-1].endswith("\n"):
         lines.pop()
         file.truncate(sum(len(line.encode()) for line in lines))

@@ -129,5 +129,6 @@ def identity_of(study: Study, seed: int) -> dict[str, Any]:
 
 
 def fingerprint_of(identity: dict[str, Any]) -> str:
-    """Sha256 of an identity."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    """Sha256 of an identity, in which a setting of 45 is one of 45.0."""
+    settings = json.loads(json.dumps(identity["settings"]), parse_int=float)
+    return hashlib.sha256(json.dumps({**identity, "settings": settings}, sort_keys=True).encode()).hexdigest()

@@ -11,7 +11,8 @@ import ter
 from ter.errors import FitError, OptionError
 from ter.features import build_design, modelled_rows
 from ter.simulation import Scenario, simulate
-from ter.simulation.studies.designs import design_of, encoder_of, true_case_mix
+from ter.simulation.population import Band
+from ter.simulation.studies.designs import coded_as_in_truth, design_of, encoder_of, true_case_mix
 from ter.simulation.studies.draws import draw_network, standardised_truth, true_rates, weights_of
 from ter.simulation.studies.gate import GateStudy
 from ter.simulation.studies.rated import rate_network
@@ -142,6 +143,26 @@ def test_the_fitted_model_is_the_true_one(scenario):
         "problem", "phq9_first", "gad7_first", "wsas_first", "age", "imd_decile", "prior_episodes",
         "wait_days",
     }  # fmt: skip
+
+
+def test_a_network_without_a_factors_first_level_has_no_column_too_many():
+    essex = Scenario.preset("essex_2017_19")
+    coded = []
+    for seed in range(12):
+        drawn = draw_network(essex, seed)
+        design = design_of(essex, drawn, encoder_of(essex))
+        assert np.linalg.matrix_rank(design.X) == design.X.shape[1] == len(design.columns)
+        coded.append(coded_as_in_truth(essex, design.columns, drawn))
+    assert 0 < sum(coded) < 12
+
+
+def test_a_year_and_a_half_of_waiting_is_in_the_model():
+    late = small_scenario(waits=(Band(500, 600, 0.5), Band(990, 1000, 0.5)))
+    drawn = draw_network(late, 1)
+    design = design_of(late, drawn, encoder_of(late))
+    k = design.columns.index("wait_days")
+    raw = design.X[:, k] * design.scale[k] + design.centre[k]
+    np.testing.assert_allclose(raw, drawn.codes["wait_days"], rtol=1e-12)
 
 
 def test_therapists_who_are_all_alike_are_rated_alike():

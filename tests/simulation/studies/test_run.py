@@ -25,6 +25,7 @@ from ter.simulation.studies import GateStudy, Replicate, run_study
 from ter.simulation.studies.monte_carlo import Statistic, ratio, tabulate
 from ter.simulation.studies.run import seed_of
 from ter.simulation.studies.store import REPLICATES
+from ter.simulation.studies.study import fingerprint_of, identity_of
 
 STUDY = GateStudy(scenario=small_scenario(), gates=(5, 20))
 
@@ -153,6 +154,25 @@ def test_a_damaged_line_is_named_and_its_replicate_can_be_run_again(tmp_path, li
     assert run_study(CoinStudy(), 3, seed=3, folder=tmp_path).table.equals(whole.table)
 
 
+def test_a_file_that_is_no_text_is_damaged(tmp_path):
+    (tmp_path / REPLICATES).write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"replicates.jsonl is damaged \(.*\): delete it"):
+        run_study(CoinStudy(), 2, seed=3, folder=tmp_path)
+
+
+def test_a_whole_setting_is_the_same_as_a_number():
+    same = [fingerprint_of(identity_of(GateStudy(minimum=m), 2**64 - 1)) for m in (45, 45.0)]
+    assert same[0] == same[1]
+    assert same[0] != fingerprint_of(identity_of(GateStudy(minimum=45.5), 2**64 - 1))
+    assert same[0] != fingerprint_of(identity_of(GateStudy(minimum=45), 2**64 - 2))
+
+
+def test_networks_without_a_patient_are_left_out_and_told():
+    few = GateStudy(small_scenario(n_therapists=2, mean_caseload=1.0))
+    result = run_study(few, 6, seed=1)
+    assert 0 < result.not_converged < 5
+
+
 def test_a_seed_of_numpy_is_the_same_seed(tmp_path):
     run_study(CoinStudy(), 2, seed=np.int64(3), folder=tmp_path)
     assert run_study(CoinStudy(), 3, seed=3, folder=tmp_path).seed == 3
@@ -166,7 +186,6 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
 
 def test_two_runs_do_not_write_to_one_file(tmp_path):
     from ter.simulation.studies.store import open_store
-    from ter.simulation.studies.study import identity_of
 
     with open_store(tmp_path, identity_of(CoinStudy(), 3)), pytest.raises(OptionError, match="Another run"):
         run_study(CoinStudy(), 3, seed=3, folder=tmp_path)

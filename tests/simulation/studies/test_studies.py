@@ -23,6 +23,7 @@ from ter.simulation.studies import (
     ReliabilityStudy,
     calibration,
     closed_form,
+    coverage,
     gate,
     patients_needed,
     power,
@@ -178,8 +179,15 @@ def test_what_no_network_tells_is_said_in_words():
     assert "unknown" not in text
 
 
+def test_a_reliability_that_nobody_has_is_unknown():
+    table = run_study(ReliabilityStudy(small_scenario(), completed=(5000, 6000)), 2).table
+    assert table.loc[table["statistic"] == "needed_stated", "estimate"].isna().all()
+
+
 def test_slopes_that_no_study_fits_are_said():
     told = "not in the fitted model"
+    of_patients_alone = CalibrationStudy(small_scenario(severity_slope_sd=0.3), columns=("age",))
+    assert told not in run_study(of_patients_alone, 2).summary()
     steep = small_scenario(n_therapists=100, severity_slope_sd=0.3)
     assert told in run_study(GateStudy(steep), 2).summary()
     assert told not in run_study(GateStudy(small_scenario()), 2).summary()
@@ -279,6 +287,20 @@ def test_therapists_of_small_networks_differ_by_their_effects_alone():
     plain = draw_network(power.small_network(steep.replace(severity_slope_sd=0.0), 0.0, 30, 40), 1)
     np.testing.assert_array_equal(drawn.recovered, plain.recovered)
     assert not drawn.effect.any()
+
+
+def test_everybody_completes_in_small_networks():
+    hard = small_scenario(completion_by_phq9=-5.0, completion_by_age=5.0, completion_by_imd=-5.0)
+    assert (draw_network(power.small_network(hard, 0.05, 20, 10), 1).n_completed == 10).all()
+
+
+def test_an_sd_of_nearly_zero_has_no_interval_to_infinity():
+    found = SimpleNamespace(sd=np.array([3e-4, 0.4]), covariance=np.diag([1.0, 900.0, 0.01]))
+    rated = SimpleNamespace(solved=SimpleNamespace(posterior=None, estimates=found))
+    estimate, low, high = coverage.sd_intervals(rated, 0.9)
+    np.testing.assert_array_equal(estimate, found.sd)
+    assert [low[0], high[0]] == [0.0, 0.0]
+    np.testing.assert_allclose([low[1], high[1]], 0.4 * np.exp([-0.1645, 0.1645]), rtol=1e-3)
 
 
 def test_the_likelihood_ratio_is_that_of_other_software():
@@ -442,6 +464,8 @@ def test_engines_give_probabilities(engine):
         ("raw_versus_ter", {"example": ("a", 40.0)}, r"example\[0\] must be a finite number, not 'a'"),
         ("raw_versus_ter", {"example": (40.0, 75.0)}, "the higher first"),
         ("raw_versus_ter", {"completed": 0}, "completed"),
+        ("raw_versus_ter", {"gaps": (5.0, 10.0)}, "gaps must begin with 0"),
+        ("raw_versus_ter", {"example": (51.0, 50.0)}, "must lie more than twice within"),
     ],
 )
 def test_settings_out_of_range_are_refused(name, setting, message):

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 from ter.cli import app
 from ter.settings.study import StudyRequest
 from ter.simulation.studies import GateStudy, run_study
+from ter.simulation.studies.store import open_store
+from ter.simulation.studies.study import identity_of
 
 
 def ter_command(*arguments):
@@ -70,6 +72,21 @@ def test_a_study_becomes_tables_a_figure_and_a_summary(tmp_path, scenario):
     assert json.loads((out / "study.json").read_text())["study"] == "reliability"
 
 
+def test_overwriting_takes_nothing_from_who_asks_for_the_impossible_or_from_another_run(tmp_path, scenario):
+    out = tmp_path / "gate"
+    options = ("gate", "--scenario", scenario, "--replicates", 2, "--out", out)
+    assert ter_command(*options, "--jobs", 1).exit_code == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    for wrong in (("--seed", -1), ("--jobs", 0)):
+        assert ter_command(*options, "--overwrite", *wrong).exit_code == 2
+    study = GateStudy(small_scenario())
+    with open_store(out, identity_of(study, 1)):
+        busy = ter_command(*options, "--jobs", 1, "--overwrite")
+    assert busy.exit_code == 2 and "Another run is writing" in told(busy)
+    assert before == {path.name: path.read_bytes() for path in out.iterdir()}
+    assert ter_command(*options, "--jobs", 1, "--overwrite", "--seed", 2).exit_code == 0
+
+
 def test_an_unfinished_study_of_another_kind_is_not_mixed(tmp_path, scenario):
     run_study(GateStudy(small_scenario()), 2, seed=1, folder=tmp_path / "out")
     done = ter_command("gate", "--scenario", scenario, "--seed", 2, "--jobs", 1, "--out", tmp_path / "out")
@@ -115,6 +132,7 @@ def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, monkeypa
         ("gates = [5]", r"gates is of the study gate alone: put it below \[settings\]"),
         ('replicates = "many"', "replicates must be a whole number"),
         ("settings = 5", "settings must be a table"),
+        ('scenario = ["a"]', "scenario must be a preset's name or a file"),
         ("[settings]\ngates = 5", "gates must be a tuple"),
     ],
 )

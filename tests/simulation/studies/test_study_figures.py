@@ -27,7 +27,7 @@ STUDIES = {
         PowerStudy(small_scenario(), therapists=(5, 10), patients=(5, 10)),
         CoverageStudy(small_scenario()),
         CalibrationStudy(small_scenario(), engine="ml", columns=("age",)),
-        RawVersusTerStudy(small_scenario(), within=20.0),
+        RawVersusTerStudy(small_scenario(), within=17.0),
     )
 }
 
