@@ -354,7 +354,7 @@ def test_coefficients_by_hand():
 
 
 def test_names_that_cannot_be_told_apart_or_written_are_refused():
-    with pytest.raises(OptionError, match="has the name \"missing\""):
+    with pytest.raises(OptionError, match='has the name "missing"'):
         Factor("step", (Level("missing", 0.5), Level("", 0.5)))
     with pytest.raises(OptionError, match="half of a letter"):
         Level("\ud800", 1.0)
