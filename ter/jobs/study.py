@@ -12,7 +12,7 @@ from ter.jobs.progress import SILENT, Progress
 from ter.settings.study import StudyRequest
 from ter.simulation.studies import StudyResult, run_study
 from ter.simulation.studies.store import differences, empty_store
-from ter.simulation.studies.study import fingerprint_of, identity_of
+from ter.simulation.studies.study import fingerprint_of, identity_of, is_same
 
 TABLE_CSV, TABLE_PARQUET, SUMMARY = "results.csv", "results.parquet", "summary.txt"
 FIGURES: Final = ("figure.svg", "figure.png")
@@ -121,7 +121,7 @@ def _refuse_finished(request: StudyRequest, identity: dict[str, Any]) -> None:
         return
     try:
         finished = json.loads(path.read_text(encoding="utf-8"))
-        same = finished["fingerprint"] == fingerprint_of(identity)
+        same = is_same(finished, identity)
         done = int(finished["replicates"])
         how = "" if same else differences(finished, identity)
     except (ValueError, KeyError, TypeError) as error:

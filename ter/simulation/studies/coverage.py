@@ -134,8 +134,9 @@ class CoverageStudy:
                     error = "" if len(of) > 1 else f" ± {100 * of['mcse'].iloc[0]:.1f}"
                     parts.append(f"{100 * share:.1f}{error}% of those of {name}")
             lines.append(f"{100 * level:g}% intervals hold the truth in {', '.join(parts)}.")
-        sd = figures(table[table["quantity"] == "therapist_sd"].tail(1))["mean_error"]
-        lines.append(f"The therapists' SD is off by {shown(*sd, 3)} on average.")
+        errors = figures(table[table["quantity"] == "therapist_sd"].tail(1))
+        if errors:
+            lines.append(f"The therapists' SD is off by {shown(*errors['mean_error'], 3)} on average.")
         return [*lines, *slopes_in_words(self.scenario)]
 
 

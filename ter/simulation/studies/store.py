@@ -19,7 +19,7 @@ import numpy as np
 
 from ter.errors import DataError, OptionError
 from ter.files import refuse_in_the_way
-from ter.simulation.studies.study import Replicate, fingerprint_of
+from ter.simulation.studies.study import Replicate, fingerprint_of, is_same
 
 REPLICATES: Final = "replicates.jsonl"
 #: So many differing settings are named, each value with so many letters.
@@ -153,7 +153,7 @@ def _replicate_of(content: dict[str, Any], others: Iterable[Replicate]) -> Repli
 
 
 def _refuse_other(path: Path, head: dict[str, Any], identity: dict[str, Any]) -> None:
-    if head["fingerprint"] == fingerprint_of(identity):
+    if is_same(head, identity):
         return
     raise OptionError(
         f"{path} holds replicates of another run: they differ in {differences(head, identity)}. "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -128,7 +129,18 @@ def identity_of(study: Study, seed: int) -> dict[str, Any]:
     }
 
 
-def fingerprint_of(identity: dict[str, Any]) -> str:
+def fingerprint_of(identity: Mapping[str, Any]) -> str:
     """Sha256 of an identity, in which a setting of 45 is one of 45.0."""
     settings = json.loads(json.dumps(identity["settings"]), parse_int=float)
     return hashlib.sha256(json.dumps({**identity, "settings": settings}, sort_keys=True).encode()).hexdigest()
+
+
+def is_same(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
+    """Whether what was stored beside a study's results is the identity of this one.
+
+    Raises
+    ------
+    KeyError
+        If what was stored lacks a part of an identity.
+    """
+    return fingerprint_of({key: there[key] for key in here}) == fingerprint_of(here)

@@ -167,6 +167,13 @@ def test_a_whole_setting_is_the_same_as_a_number():
     assert same[0] != fingerprint_of(identity_of(GateStudy(minimum=45), 2**64 - 2))
 
 
+def test_a_study_goes_on_with_a_whole_setting_as_with_a_number(tmp_path):
+    for minimum, replicates in ((45.0, 2), (45, 3)):
+        study = GateStudy(small_scenario(), minimum=minimum)
+        assert run_study(study, replicates, folder=tmp_path).replicates == replicates
+    assert len((tmp_path / REPLICATES).read_text().splitlines()) == 4
+
+
 def test_networks_without_a_patient_are_left_out_and_told():
     few = GateStudy(small_scenario(n_therapists=2, mean_caseload=1.0))
     result = run_study(few, 6, seed=1)

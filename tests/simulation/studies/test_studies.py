@@ -294,6 +294,13 @@ def test_everybody_completes_in_small_networks():
     assert (draw_network(power.small_network(hard, 0.05, 20, 10), 1).n_completed == 10).all()
 
 
+def test_sds_that_are_truly_zero_have_no_coverage():
+    alike = small_scenario(n_therapists=60, therapist_sd=0.0, service_sd=0.0)
+    result = run_study(CoverageStudy(alike, levels=(0.9,)), 2)
+    assert set(result.table["quantity"]) == {"ter", "coefficients"}
+    assert "SD" not in result.summary().splitlines()[0]
+
+
 def test_an_sd_of_nearly_zero_has_no_interval_to_infinity():
     found = SimpleNamespace(sd=np.array([3e-4, 0.4]), covariance=np.diag([1.0, 900.0, 0.01]))
     rated = SimpleNamespace(solved=SimpleNamespace(posterior=None, estimates=found))
